@@ -1,1 +1,50 @@
-//! .
+//! Rewrites WebAssembly modules to call out at function entry and exit.
+//!
+//! Bytes in, bytes and a plan out; no I/O. A module is [parsed](Module::parse),
+//! a [`Plan`] decides with a [`Selection`] which functions get hooks, and
+//! [`Plan::apply`] writes the new module. What the hooks do is the host's matter
+//! (`observe-host`); the contract between the two is `observe-abi`.
+//!
+//! ```
+//! use observe_instrumenter::{Module, Plan, Selection};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let wasm = wat::parse_str("(module (func (export \"f\") (result i32) i32.const 7))")?;
+//! let module = Module::parse(&wasm)?;
+//! let plan = Plan::new(&module, &Selection::default());
+//! for function in plan.hooked() {
+//!     println!("{} gets hooks", function.name); // f gets hooks
+//! }
+//! let instrumented = plan.apply(&module)?;
+//! assert!(instrumented.warnings.is_empty());
+//! wasmparser::validate(&instrumented.wasm)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The files stand in the order in which the data flows: `parse`, `scan`, `names`
+//! and `source` analyse, `select` and `plan` decide, `body`, `rewrite` and
+//! `custom` write.
+
+mod body;
+mod custom;
+mod error;
+mod leb;
+mod names;
+mod parse;
+mod plan;
+mod rewrite;
+mod scan;
+mod select;
+mod source;
+mod warning;
+
+pub use error::Error;
+pub use names::demangle;
+pub use parse::{FuncIndex, Module};
+pub use plan::{Decision, HookId, Plan, PlannedFunction};
+pub use rewrite::Instrumented;
+pub use scan::Exceptions;
+pub use select::{DEFAULT_MIN_INSTRUCTIONS, Omission, Reason, Selection};
+pub use source::SourceLocation;
+pub use warning::Warning;

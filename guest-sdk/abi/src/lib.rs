@@ -1,1 +1,77 @@
-//! .
+//! The contract between an observed WebAssembly guest and its host.
+//!
+//! Three parties share these names and shapes: the instrumenter, which writes
+//! calls of the [`hooks`] and a function map into a module; the guest SDK, whose
+//! annotations import the functions in [`guest`]; and the host, which provides
+//! both. Each import module carries the version of its contract after an `@`, so
+//! that a guest and a host of different versions fail at link time by name,
+//! before a call is misread.
+//!
+//! The crate needs neither `std` nor, without the feature `map`, an allocator.
+#![no_std]
+
+#[cfg(feature = "map")]
+extern crate alloc;
+
+#[cfg(feature = "map")]
+pub mod map;
+
+/// What instrumented code calls.
+///
+/// Each hooked function has a *cell*, an `i32` that starts at zero. On entry the
+/// function decrements its cell; when the result is zero or less, it calls
+/// [`ENTER`](hooks::ENTER) and stores the period that it gets back, the number of
+/// calls until the next such call. The second result, the token, says what to do
+/// on the way out: a negative token is handed to [`EXIT`](hooks::EXIT), any
+/// other means that this call is not timed.
+pub mod hooks {
+    /// The import module of this version of the hooks.
+    pub const MODULE: &str = "observe:hooks@1";
+
+    /// What the import module of every version of the hooks begins with.
+    pub const MODULE_PREFIX: &str = "observe:hooks@";
+
+    /// `enter: (id: i32) -> (period: i32, token: i32)`.
+    ///
+    /// `id` is the function's place in the function map. `period` is at least 1.
+    pub const ENTER: &str = "enter";
+
+    /// `exit: (token: i32) -> ()`, with the negative token that `enter` gave.
+    pub const EXIT: &str = "exit";
+
+    /// The exported memory that holds the cells, an `i32` in little-endian order
+    /// for each id in turn, where the module keeps them in a memory.
+    pub const CELLS_MEMORY: &str = "observe:cells";
+
+    /// The exported functions `() -> (i32, …)` that read the cells of
+    /// [`CELLS_PER_READER`] ids each, where the module keeps them in globals. The
+    /// number of the reader follows the prefix in decimal, from 0.
+    pub const CELLS_READER_PREFIX: &str = "observe:cells/";
+
+    /// How many cells one reader returns at most: the limit on results in the
+    /// [WebAssembly JavaScript Interface, "Implementation-defined Limits"](https://webassembly.github.io/spec/js-api/#limits).
+    pub const CELLS_PER_READER: usize = 1000;
+}
+
+/// What guest code that was annotated by hand calls.
+pub mod guest {
+    /// The import module of this version of the annotations.
+    pub const MODULE: &str = "observe:guest@1";
+
+    /// What the import module of every version of the annotations begins with.
+    pub const MODULE_PREFIX: &str = "observe:guest@";
+
+    /// `span-begin: (name: i32, len: i32) -> (token: i32)`.
+    ///
+    /// Opens a span under the innermost open one. The name is UTF-8 at `name` in
+    /// the memory that the guest exports as `memory`, `len` bytes long; the host
+    /// replaces what is not UTF-8, and counts a name that it cannot read or that
+    /// is beyond its quota.
+    pub const SPAN_BEGIN: &str = "span-begin";
+
+    /// `span-end: (token: i32) -> ()`, with the token that `span-begin` gave.
+    ///
+    /// Closes the span and whatever is still open inside it. A token that names
+    /// no open span is counted, and otherwise without effect.
+    pub const SPAN_END: &str = "span-end";
+}

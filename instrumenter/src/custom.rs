@@ -1,0 +1,233 @@
+//! Rewriting, third part: custom sections that speak of functions or of places in
+//! the code, and so must follow the change or go.
+
+use wasm_encoder::{Encode, IndirectNameMap, NameMap, ProducersField, ProducersSection};
+use wasmparser::{
+    BinaryReader, BranchHintSectionReader, IndirectNaming, Name, Naming, ProducersSectionReader,
+};
+
+use crate::rewrite::Rewriter;
+use crate::{Error, Warning, leb};
+
+pub(crate) const PRODUCERS: &str = "producers";
+const BRANCH_HINTS: &str = "metadata.code.branch_hint";
+
+/// A custom section to be written.
+pub(crate) struct Custom {
+    name: String,
+    contents: Vec<u8>,
+}
+
+impl Custom {
+    pub(crate) fn new(name: &str, contents: Vec<u8>) -> Self {
+        Custom { name: name.to_owned(), contents }
+    }
+
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        let mut section = Vec::with_capacity(self.name.len() + 5 + self.contents.len());
+        self.name.encode(&mut section);
+        section.extend_from_slice(&self.contents);
+        out.push(wasm_encoder::SectionId::Custom as u8);
+        section.encode(out);
+    }
+}
+
+/// A `producers` section that names nobody but us.
+pub(crate) fn own_producers() -> Vec<u8> {
+    let mut field = ProducersField::new();
+    field.value("observe", env!("CARGO_PKG_VERSION"));
+    contents_of(ProducersSection::new().field("processed-by", &field))
+}
+
+/// The contents of a custom section of `wasm-encoder`, without length and name.
+fn contents_of(section: &impl Encode) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    section.encode(&mut bytes);
+    // What was just encoded begins with its length, and that of its name.
+    let name = leb::split(&bytes).and_then(|(_, rest)| leb::split(rest));
+    name.map_or_else(|_| Vec::new(), |(len, rest)| rest[len as usize..].to_vec())
+}
+
+/// Whether a section holds offsets into the code, or a digest of the module,
+/// which would no longer be true.
+fn goes_stale(name: &str) -> bool {
+    name.starts_with(".debug_")
+        || name.starts_with("metadata.code.")
+        || matches!(name, "sourceMappingURL" | "external_debug_info" | "build_id")
+}
+
+impl Rewriter<'_, '_> {
+    /// What becomes of a custom section; `None` where it is left out.
+    pub(crate) fn custom_section(
+        &mut self,
+        name: &str,
+        contents: &[u8],
+    ) -> Result<Option<Custom>, Error> {
+        let rewritten = match name {
+            "name" => Some(self.names(contents)),
+            PRODUCERS => Some(producers(contents).unwrap_or_else(|| contents.to_vec())),
+            BRANCH_HINTS => self.branch_hints(contents)?,
+            _ if goes_stale(name) => None,
+            _ => Some(contents.to_vec()),
+        };
+        if rewritten.is_none() {
+            self.warnings.push(Warning::Dropped { section: name.to_owned() });
+        }
+        Ok(rewritten.map(|contents| Custom::new(name, contents)))
+    }
+
+    /// The name section with the new function indices and the names of what was
+    /// added. A subsection that cannot be read is left out.
+    fn names(&mut self, contents: &[u8]) -> Vec<u8> {
+        let mut names = wasm_encoder::NameSection::new();
+        let reader = wasmparser::NameSectionReader::new(BinaryReader::new(contents, 0));
+        for subsection in reader {
+            let whole = subsection.and_then(|subsection| {
+                match subsection {
+                    Name::Module { name, .. } => names.module(name),
+                    Name::Function(map) => {
+                        let map = map.into_iter().collect::<Result<Vec<_>, _>>()?;
+                        names.functions(&self.function_names(&map));
+                    }
+                    Name::Local(map) => names.locals(&self.indirect_names(map)?),
+                    Name::Label(map) => names.labels(&self.indirect_names(map)?),
+                    Name::Type(map) => names.types(&same_names(map)?),
+                    Name::Table(map) => names.tables(&same_names(map)?),
+                    Name::Memory(map) => names.memories(&same_names(map)?),
+                    Name::Global(map) => names.globals(&same_names(map)?),
+                    Name::Element(map) => names.elements(&same_names(map)?),
+                    Name::Data(map) => names.data(&same_names(map)?),
+                    Name::Tag(map) => names.tags(&same_names(map)?),
+                    Name::Field(map) => {
+                        let map = map.into_iter().collect::<Result<Vec<_>, _>>()?;
+                        names.fields(&indirect(&map, Some)?);
+                    }
+                    Name::Unknown { ty, data, .. } => names.raw(ty, data),
+                }
+                Ok(())
+            });
+            if let Err(error) = whole {
+                self.warnings.push(Warning::Names { message: error.message().to_owned() });
+            }
+        }
+        contents_of(&names)
+    }
+
+    fn function_names(&self, map: &[Naming<'_>]) -> NameMap {
+        let first_defined = self.renumber.first_defined;
+        let mut imported = NameMap::new();
+        let mut names: Vec<(u32, &str)> = Vec::with_capacity(map.len() + 2);
+        for naming in map {
+            // An index that no function can have names nothing.
+            if let Ok(index) = self.renumber.function(naming.index) {
+                names.push((index, naming.name));
+            }
+        }
+        let readers: Vec<_> = self.reader_names().collect();
+        names.push((first_defined, "observe:enter"));
+        names.push((first_defined + 1, "observe:exit"));
+        names.extend((self.first_reader()..).zip(readers.iter().map(String::as_str)));
+        // The specification wants ascending indices, which not all files have.
+        names.sort_by_key(|&(index, _)| index);
+        names.dedup_by_key(|&mut (index, _)| index);
+        names.iter().for_each(|&(index, name)| imported.append(index, name));
+        imported
+    }
+
+    fn indirect_names(
+        &self,
+        map: wasmparser::IndirectNameMap<'_>,
+    ) -> Result<IndirectNameMap, wasmparser::Error> {
+        let map = map.into_iter().collect::<Result<Vec<_>, _>>()?;
+        indirect(&map, |index| self.renumber.function(index).ok())
+    }
+
+    /// The branch hints at the new offsets of their instructions; `None` where
+    /// they cannot be read.
+    fn branch_hints(&self, contents: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let reader = BinaryReader::new(contents, 0);
+        let read = BranchHintSectionReader::new(reader)
+            .and_then(|section| section.into_iter().collect::<Result<Vec<_>, _>>());
+        let Ok(functions) = read else { return Ok(None) };
+        let mut out = wasm_encoder::BranchHints::new();
+        let mut body = Vec::new();
+        for function in functions {
+            let Ok(hints) = function.hints.into_iter().collect::<Result<Vec<_>, _>>() else {
+                return Ok(None);
+            };
+            let defined = function.func.checked_sub(self.renumber.first_defined);
+            let Some(at) = defined.map(|at| at as usize) else { return Ok(None) };
+            let (Some(defined), Some(planned)) =
+                (self.module.functions.get(at), self.plan.functions.get(at))
+            else {
+                return Ok(None);
+            };
+            let mut segments = Vec::new();
+            body.clear();
+            let sites = &self.module.sites[defined.body.sites.clone()];
+            let hooked = self.hooked(defined, planned.decision)?;
+            let writer = self.body_writer();
+            writer.write(&mut body, &defined.body, sites, hooked.as_ref(), Some(&mut segments))?;
+            let moved = hints.iter().map(|hint| {
+                let at = segments.partition_point(|&(old, _)| old <= hint.func_offset);
+                let (old, new) = segments[at.saturating_sub(1)];
+                wasm_encoder::BranchHint {
+                    branch_func_offset: new + hint.func_offset.saturating_sub(old),
+                    branch_hint_value: u32::from(hint.taken),
+                }
+            });
+            out.function_hints(self.renumber.function(function.func)?, moved.collect::<Vec<_>>());
+        }
+        Ok(Some(contents_of(&out)))
+    }
+}
+
+/// The name map, unchanged.
+fn same_names(map: wasmparser::NameMap<'_>) -> Result<NameMap, wasmparser::Error> {
+    let mut names = NameMap::new();
+    for naming in map {
+        let naming = naming?;
+        names.append(naming.index, naming.name);
+    }
+    Ok(names)
+}
+
+/// The names within each thing that `renumber` gives a new index.
+fn indirect(
+    map: &[IndirectNaming<'_>],
+    renumber: impl Fn(u32) -> Option<u32>,
+) -> Result<IndirectNameMap, wasmparser::Error> {
+    let mut names = IndirectNameMap::new();
+    for naming in map {
+        if let Some(index) = renumber(naming.index) {
+            names.append(index, &same_names(naming.names.clone())?);
+        }
+    }
+    Ok(names)
+}
+
+/// The section with one entry more; `None` where it cannot be read.
+fn producers(contents: &[u8]) -> Option<Vec<u8>> {
+    let reader = ProducersSectionReader::new(BinaryReader::new(contents, 0)).ok()?;
+    let mut section = ProducersSection::new();
+    let mut named = false;
+    for field in reader {
+        let field = field.ok()?;
+        let mut values = ProducersField::new();
+        for value in field.values {
+            let value = value.ok()?;
+            values.value(value.name, value.version);
+        }
+        if field.name == "processed-by" {
+            values.value("observe", env!("CARGO_PKG_VERSION"));
+            named = true;
+        }
+        section.field(field.name, &values);
+    }
+    if !named {
+        let mut values = ProducersField::new();
+        values.value("observe", env!("CARGO_PKG_VERSION"));
+        section.field("processed-by", &values);
+    }
+    Some(contents_of(&section))
+}

@@ -1,0 +1,66 @@
+//! Why a module cannot be instrumented.
+
+/// Why a module cannot be instrumented.
+///
+/// The messages are fragments, to stand after the name of the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There are no bytes.
+    #[error("is empty, not a WebAssembly module")]
+    Empty,
+    /// The bytes do not begin with the magic number of a WebAssembly binary.
+    #[error("is not a WebAssembly binary (it does not begin with `\\0asm`)")]
+    NotWasm,
+    /// The bytes are a component.
+    #[error("is a component; only core modules can be instrumented so far, extract one first")]
+    Component,
+    /// The bytes are an object file, which a linker has yet to relocate.
+    #[error(
+        "is an object file (it has a section `{section}`); link it, then instrument the result"
+    )]
+    ObjectFile {
+        /// The custom section that tells.
+        section: String,
+    },
+    /// The module was instrumented before.
+    #[error("is instrumented already (it has a section `{section}`); instrument the original")]
+    AlreadyInstrumented {
+        /// The custom section that tells.
+        section: &'static str,
+    },
+    /// The bytes are not a valid module.
+    #[error("is not a valid module: {message} (at offset {offset:#x})")]
+    Invalid {
+        /// What is wrong.
+        message: String,
+        /// Where, in bytes from the start of the module.
+        offset: usize,
+    },
+    /// A regular expression of a [`Selection`](crate::Selection) is none, or is too large.
+    #[error("`{pattern}` is not a regular expression: {message}")]
+    Pattern {
+        /// The expression.
+        pattern: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The instrumented module would have more of something than WebAssembly allows.
+    #[error("cannot be instrumented: {0}")]
+    Limit(&'static str),
+}
+
+impl From<wasmparser::Error> for Error {
+    fn from(error: wasmparser::Error) -> Self {
+        Error::Invalid { message: error.message().replace('\n', ": "), offset: error.offset() }
+    }
+}
+
+impl From<wasm_encoder::reencode::Error> for Error {
+    fn from(error: wasm_encoder::reencode::Error) -> Self {
+        match error {
+            wasm_encoder::reencode::Error::ParseError(error) => error.into(),
+            other => Error::Invalid { message: other.to_string(), offset: 0 },
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Names that people can read.
+
+use std::fmt::{self, Write};
+
+use crate::Module;
+use crate::parse::FuncIndex;
+
+/// The length in bytes past which a name is cut.
+///
+/// Instantiated generics run to tens of kilobytes, and a hostile mangled name of
+/// a few bytes to any length.
+const MAX_NAME: usize = 1024;
+
+impl Module<'_> {
+    /// The name of a function as the module has it: from the name section, else
+    /// the first name that it is exported under, else that of the import.
+    pub fn raw_name(&self, index: FuncIndex) -> Option<&str> {
+        if let Ok(at) = self.names.binary_search_by_key(&index.0, |&(index, _)| index) {
+            return Some(self.names[at].1);
+        }
+        if let Some(name) = self.export_names(index).next() {
+            return Some(name);
+        }
+        self.imports.get(index.0 as usize).map(|&(_, name)| name)
+    }
+
+    /// The names that a function is exported under.
+    pub fn export_names(&self, index: FuncIndex) -> impl Iterator<Item = &str> {
+        let first = self.exports.partition_point(|&(_, export)| export < index);
+        let exports = self.exports[first..].iter();
+        exports.take_while(move |&&(_, export)| export == index).map(|&(name, _)| name)
+    }
+
+    /// The name of a function, demangled, at most 1,024 bytes long.
+    ///
+    /// A function without a name is called as in the stack traces of the
+    /// [WebAssembly Web API](https://webassembly.github.io/spec/web-api/#conventions):
+    /// `wasm-function[7]`.
+    pub fn name(&self, index: FuncIndex) -> String {
+        match self.raw_name(index) {
+            Some(raw) => demangle(raw),
+            None => format!("wasm-function[{}]", index.0),
+        }
+    }
+}
+
+/// The name that a Rust or C++ compiler made `raw` from, without hash and
+/// parameters; `raw` itself where it is no mangled name. Cut at 1,024 bytes.
+pub fn demangle(raw: &str) -> String {
+    let mut name = Bounded(String::new());
+    if let Ok(demangled) = rustc_demangle::try_demangle(raw) {
+        // The alternate form leaves the hash out.
+        if write!(name, "{demangled:#}").is_ok() || !name.0.is_empty() {
+            return name.0;
+        }
+    } else if raw.starts_with("_Z") {
+        let options = cpp_demangle::DemangleOptions::new().no_params().no_return_type();
+        if let Ok(symbol) = cpp_demangle::Symbol::new(raw)
+            && (symbol.structured_demangle(&mut name, &options).is_ok() || !name.0.is_empty())
+        {
+            return name.0;
+        }
+    }
+    name.0.clear();
+    // What does not fit is cut, which is what the name says by ending.
+    let _ = name.write_str(raw);
+    name.0
+}
+
+/// A string that takes at most [`MAX_NAME`] bytes.
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_NAME - self.0.len();
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        Err(fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mangled_names_are_spelt_out() {
+        for (raw, expected) in [
+            ("_RNvCskwGfYPst2Cb_3foo16example_function", "foo::example_function"),
+            ("_ZN4core3fmt9Formatter3pad17h1a2b3c4d5e6f7a8bE", "core::fmt::Formatter::pad"),
+            (
+                "_ZNSt6vectorIiSaIiEE9push_backERKi",
+                "std::vector<int, std::allocator<int> >::push_back",
+            ),
+            ("main", "main"),
+            ("_Zebra", "_Zebra"),
+            ("runtime.gcStart", "runtime.gcStart"),
+        ] {
+            assert_eq!(demangle(raw), expected);
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        let raw = "ä".repeat(1000) + "b";
+        assert_eq!(demangle(&raw), "ä".repeat(512));
+        let odd = format!("x{raw}");
+        assert_eq!(demangle(&odd), format!("x{}", "ä".repeat(511)));
+    }
+
+    #[test]
+    fn a_name_that_unfolds_without_end_is_cut() {
+        // Each substitution doubles the one before.
+        let mut raw = String::from("_Z1fI1aE");
+        for n in 0..40 {
+            raw = raw.replace('E', &format!("S{n}_S{n}_E"));
+        }
+        assert!(demangle(&raw).len() <= MAX_NAME);
+    }
+}

@@ -1,0 +1,232 @@
+//! Analysis, first part: what is in the module, section by section.
+
+use std::ops::Range;
+
+use wasmparser::{
+    CompositeInnerType, ExternalKind, FuncType, KnownCustom, Name, Parser, Payload, TypeRef,
+};
+
+use crate::Error;
+use crate::scan::{Body, Exceptions, Scanner, Site};
+
+/// An index into a module's function index space, imports first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FuncIndex(pub u32);
+
+/// A module that has been read, and whose functions have been looked through.
+///
+/// It borrows the bytes; beside them it takes about 12 bytes of memory for each
+/// call in the code and 100 for each function.
+pub struct Module<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Sections in file order, those of code bodies left out.
+    pub(crate) sections: Vec<Section<'a>>,
+    /// The function type at each type index, where it is one.
+    pub(crate) types: Vec<Option<FunctionType>>,
+    /// Module and name of each function import.
+    pub(crate) imports: Vec<(&'a str, &'a str)>,
+    /// The functions that the module defines.
+    pub(crate) functions: Vec<Function<'a>>,
+    /// Places in the bodies that may need a change, all functions in turn.
+    pub(crate) sites: Vec<Site>,
+    /// The names under which functions are exported, sorted by index.
+    pub(crate) exports: Vec<(&'a str, FuncIndex)>,
+    pub(crate) start: Option<FuncIndex>,
+    /// How many memories and globals there are, imports included.
+    pub(crate) memories: u32,
+    pub(crate) globals: u32,
+    /// How the module uses exceptions.
+    pub(crate) exceptions: Exceptions,
+    /// Where the contents of the code section are.
+    pub(crate) code: Range<usize>,
+    /// Function names of the name section, sorted by index.
+    pub(crate) names: Vec<(u32, &'a str)>,
+}
+
+/// A section as it stands in the file.
+pub(crate) struct Section<'a> {
+    pub(crate) id: u8,
+    /// The contents, without id and length.
+    pub(crate) range: Range<usize>,
+    /// Name and contents of a custom section.
+    pub(crate) custom: Option<(&'a str, &'a [u8])>,
+}
+
+pub(crate) struct FunctionType {
+    pub(crate) ty: FuncType,
+    /// Of the shared-everything-threads proposal; such a function can call only its like.
+    pub(crate) shared: bool,
+}
+
+/// A function that the module defines.
+pub(crate) struct Function<'a> {
+    pub(crate) type_index: u32,
+    pub(crate) body: Body<'a>,
+}
+
+impl<'a> Module<'a> {
+    /// Reads a module.
+    ///
+    /// This decodes every instruction but does not validate: what is read here
+    /// may still be rejected by an engine. It takes time and memory linear in the
+    /// size of the module.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] names what else the bytes are, or what is wrong with them.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        if bytes.is_empty() {
+            return Err(Error::Empty);
+        }
+        if !bytes.starts_with(b"\0asm") {
+            return Err(Error::NotWasm);
+        }
+        if Parser::is_component(bytes) {
+            return Err(Error::Component);
+        }
+        let mut module = Module {
+            bytes,
+            sections: Vec::new(),
+            types: Vec::new(),
+            imports: Vec::new(),
+            functions: Vec::new(),
+            sites: Vec::new(),
+            exports: Vec::new(),
+            start: None,
+            memories: 0,
+            globals: 0,
+            exceptions: Exceptions::None,
+            code: 0..0,
+            names: Vec::new(),
+        };
+        let mut types_of_functions = Vec::new();
+        let mut scanner = Scanner::default();
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload?;
+            if let Some((id, range)) = payload.as_section() {
+                let custom = match &payload {
+                    Payload::CustomSection(custom) => Some((custom.name(), custom.data())),
+                    _ => None,
+                };
+                module.sections.push(Section { id, range, custom });
+            }
+            match payload {
+                Payload::CodeSectionStart { range, .. } => module.code = range,
+                Payload::CodeSectionEntry(body) => {
+                    let type_index: u32 = *types_of_functions
+                        .get(module.functions.len())
+                        .ok_or_else(|| missing("a function has no type", body.range().start))?;
+                    let imports = module.imports.len() as u32;
+                    let body = scanner.scan(&body, imports, &mut module.sites)?;
+                    module.functions.push(Function { type_index, body });
+                }
+                Payload::FunctionSection(section) => {
+                    types_of_functions = section.into_iter().collect::<Result<_, _>>()?;
+                }
+                other => module.section(other)?,
+            }
+        }
+        if module.functions.len() != types_of_functions.len() {
+            return Err(missing("a function has no body", bytes.len()));
+        }
+        module.exports.sort_by_key(|&(_, index)| index);
+        module.exceptions = module.exceptions.max(scanner.exceptions);
+        Ok(module)
+    }
+
+    /// Notes what the sections other than those of functions say.
+    fn section(&mut self, payload: Payload<'a>) -> Result<(), Error> {
+        match payload {
+            Payload::TypeSection(section) => {
+                for group in section {
+                    for ty in group?.into_types() {
+                        let shared = ty.composite_type.shared;
+                        self.types.push(match ty.composite_type.inner {
+                            CompositeInnerType::Func(ty) => Some(FunctionType { ty, shared }),
+                            _ => None,
+                        });
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    match import.ty {
+                        TypeRef::Func(_) | TypeRef::FuncExact(_) => {
+                            self.imports.push((import.module, import.name));
+                        }
+                        TypeRef::Memory(_) => self.memories += 1,
+                        TypeRef::Global(_) => self.globals += 1,
+                        TypeRef::Tag(_) => self.exceptions = Exceptions::Exnref,
+                        TypeRef::Table(_) => {}
+                    }
+                }
+            }
+            Payload::MemorySection(section) => {
+                self.memories = self.memories.saturating_add(section.count());
+            }
+            Payload::GlobalSection(section) => {
+                self.globals = self.globals.saturating_add(section.count());
+            }
+            Payload::TagSection(section) if section.count() > 0 => {
+                self.exceptions = Exceptions::Exnref;
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    if matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact) {
+                        self.exports.push((export.name, FuncIndex(export.index)));
+                    }
+                }
+            }
+            Payload::StartSection { func, .. } => self.start = Some(FuncIndex(func)),
+            Payload::CustomSection(section) => {
+                if section.name() == "linking" || section.name().starts_with("reloc.") {
+                    return Err(Error::ObjectFile { section: section.name().to_owned() });
+                }
+                if section.name() == observe_abi::map::SECTION {
+                    let section = observe_abi::map::SECTION;
+                    return Err(Error::AlreadyInstrumented { section });
+                }
+                if let KnownCustom::Name(names) = section.as_known() {
+                    self.names = function_names(names);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The function type of a function, where the module is consistent.
+    pub(crate) fn function_type(&self, function: &Function<'_>) -> Option<&FunctionType> {
+        self.types.get(function.type_index as usize)?.as_ref()
+    }
+
+    /// The first index that is not an import's.
+    pub(crate) fn first_defined(&self) -> u32 {
+        self.imports.len() as u32
+    }
+
+    /// The contents of a section.
+    pub(crate) fn contents(&self, section: &Section<'_>) -> &'a [u8] {
+        &self.bytes[section.range.clone()]
+    }
+}
+
+fn missing(message: &str, offset: usize) -> Error {
+    Error::Invalid { message: message.to_owned(), offset }
+}
+
+/// Reads function names as far as they can be read: names are no part of a
+/// module's meaning, and real modules have damaged ones.
+fn function_names<'a>(section: wasmparser::NameSectionReader<'a>) -> Vec<(u32, &'a str)> {
+    let mut names = Vec::new();
+    for subsection in section {
+        if let Ok(Name::Function(map)) = subsection {
+            names.extend(map.into_iter().map_while(Result::ok).map(|name| (name.index, name.name)));
+        }
+    }
+    names.sort_by_key(|&(index, _)| index);
+    names.dedup_by_key(|&mut (index, _)| index);
+    names
+}
