@@ -41,7 +41,7 @@ mod warning;
 
 pub use error::Error;
 pub use names::demangle;
-pub use parse::{FuncIndex, Module};
+pub use parse::{FuncIndex, Module, read_function_map};
 pub use plan::{Decision, HookId, Plan, PlannedFunction};
 pub use rewrite::Instrumented;
 pub use scan::Exceptions;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use observe_abi::map::{self, FunctionMap, MapError};
 use wasmparser::{
     CompositeInnerType, ExternalKind, FuncType, KnownCustom, Name, Parser, Payload, TypeRef,
 };
@@ -184,8 +185,8 @@ impl<'a> Module<'a> {
                 if section.name() == "linking" || section.name().starts_with("reloc.") {
                     return Err(Error::ObjectFile { section: section.name().to_owned() });
                 }
-                if section.name() == observe_abi::map::SECTION {
-                    let section = observe_abi::map::SECTION;
+                if section.name() == map::SECTION {
+                    let section = map::SECTION;
                     return Err(Error::AlreadyInstrumented { section });
                 }
                 if let KnownCustom::Name(names) = section.as_known() {
@@ -229,4 +230,20 @@ fn function_names<'a>(section: wasmparser::NameSectionReader<'a>) -> Vec<(u32, &
     names.sort_by_key(|&(index, _)| index);
     names.dedup_by_key(|&mut (index, _)| index);
     names
+}
+
+/// The function map of an instrumented module; `None` where the bytes are no such
+/// module.
+///
+/// # Errors
+///
+/// [`MapError`], where the map cannot be read. Names are taken up to 64 times the
+/// length of the module, so that a hostile map cannot exhaust the host.
+pub fn read_function_map(wasm: &[u8]) -> Option<Result<FunctionMap, MapError>> {
+    Parser::new(0).parse_all(wasm).find_map(|payload| match payload.ok()? {
+        Payload::CustomSection(section) if section.name() == map::SECTION => {
+            Some(FunctionMap::decode(section.data(), wasm.len().saturating_mul(64)))
+        }
+        _ => None,
+    })
 }

@@ -120,8 +120,8 @@ impl Plan {
         self.functions.iter().filter(is).count()
     }
 
-    /// The function map that will travel in the module.
-    pub fn function_map(&self, imports: u32) -> map::FunctionMap {
+    /// The function map that will travel in the module that the plan was made for.
+    pub fn function_map(&self, module: &Module<'_>) -> map::FunctionMap {
         let mut files = Vec::new();
         let mut indices = std::collections::HashMap::new();
         let functions = self
@@ -138,6 +138,6 @@ impl Plan {
                 }),
             })
             .collect();
-        map::FunctionMap { cells: self.cells, imports, files, functions }
+        map::FunctionMap { cells: self.cells, imports: module.first_defined(), files, functions }
     }
 }

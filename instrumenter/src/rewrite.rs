@@ -206,7 +206,7 @@ impl<'m, 'a> Rewriter<'m, 'a> {
                 write_raw(&mut out, section.id, module.contents(section));
             }
         }
-        let map = self.plan.function_map(self.renumber.first_defined).encode();
+        let map = self.plan.function_map(module).encode();
         Custom::new(map::SECTION, map).append_to(&mut out);
         if !producers {
             Custom::new(custom::PRODUCERS, custom::own_producers()).append_to(&mut out);

@@ -1,0 +1,35 @@
+//! Why a module cannot be observed.
+
+/// Why a module cannot be observed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It cannot be instrumented.
+    #[error(transparent)]
+    Instrument(#[from] observe_instrumenter::Error),
+    /// It is instrumented, but what its ids stand for cannot be read.
+    #[error("is instrumented, but {0}")]
+    Map(#[from] observe_abi::map::MapError),
+    /// Its hooks, or its annotations, are of a version that this host does not provide.
+    #[error("needs `{found}`, and this host provides `{supported}`; instrument the original again")]
+    Version {
+        /// The import module that it names.
+        found: String,
+        /// The one that it should name.
+        supported: &'static str,
+    },
+    /// The engine does not take it.
+    #[error("cannot be compiled: {}", one_line(.0))]
+    Compile(wasmtime::Error),
+    /// The cells of an instance cannot be read.
+    #[error("the instance is not one of this module: {0}")]
+    Cells(&'static str),
+    /// The linker has the hooks already.
+    #[error("the linker provides `{0}` already; add the hooks once")]
+    Linker(&'static str),
+}
+
+/// An error and its causes, in one line.
+fn one_line(error: &wasmtime::Error) -> String {
+    format!("{error:#}").replace('\n', ": ")
+}

@@ -1,0 +1,102 @@
+//! How a guest failed, in the module's own terms.
+
+use std::fmt;
+
+use observe_collector::event::{Attribute, SpanDetail};
+use observe_instrumenter::demangle;
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::ObservedModule;
+
+/// A call of a guest that ended with an error.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What kind, low in cardinality: the trap, such as `unreachable`, or `error`.
+    pub error_type: String,
+    /// What happened, in one line.
+    pub message: String,
+    /// The guest's calls that were open, the innermost first.
+    pub backtrace: Vec<BacktraceFrame>,
+}
+
+/// A guest call that was open when the guest failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BacktraceFrame {
+    /// The function's name, demangled.
+    pub function: String,
+    /// The function's index in the module before instrumentation.
+    pub index: u32,
+    /// Where the function's source begins, as `file:line`, where that is known.
+    pub source: Option<String>,
+}
+
+impl fmt::Display for BacktraceFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.function)?;
+        self.source.as_ref().map_or(Ok(()), |source| write!(f, " ({source})"))
+    }
+}
+
+impl Failure {
+    /// Reads what a call of an instance of `module` gave.
+    pub fn new(module: &ObservedModule, error: &wasmtime::Error) -> Self {
+        let (error_type, message) = match error.downcast_ref::<Trap>() {
+            Some(trap) => (trap_type(*trap).to_owned(), trap.to_string()),
+            None => {
+                let root = error.root_cause().to_string().replace('\n', ": ");
+                ("error".to_owned(), root)
+            }
+        };
+        let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames);
+        let backtrace = frames
+            .unwrap_or_default()
+            .iter()
+            .map(|frame| {
+                let index = module.original_index(frame.func_index());
+                let known = module.functions.by_original_index(index);
+                let function = match (known, frame.func_name()) {
+                    (Some(id), _) => module.functions.map.functions[id].name.clone(),
+                    (None, Some(name)) => demangle(name),
+                    (None, None) => format!("wasm-function[{index}]"),
+                };
+                let source = known.and_then(|id| module.functions.source(id));
+                BacktraceFrame { function, index, source }
+            })
+            .collect();
+        Failure { error_type, message, backtrace }
+    }
+
+    /// What the span that failed says of it.
+    pub(crate) fn detail(&self) -> SpanDetail {
+        let mut attributes = vec![Attribute::new("error.type", self.error_type.as_str())];
+        if !self.backtrace.is_empty() {
+            let lines: Vec<_> = self.backtrace.iter().map(ToString::to_string).collect();
+            // "Source code attributes" of the semantic conventions.
+            attributes.push(Attribute::new("code.stacktrace", lines.join("\n")));
+        }
+        SpanDetail { name: None, status_message: self.message.clone(), attributes }
+    }
+}
+
+/// The trap's name in the style of the semantic conventions.
+fn trap_type(trap: Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "stack_overflow",
+        Trap::MemoryOutOfBounds => "memory_out_of_bounds",
+        Trap::HeapMisaligned => "heap_misaligned",
+        Trap::TableOutOfBounds => "table_out_of_bounds",
+        Trap::IndirectCallToNull => "indirect_call_to_null",
+        Trap::BadSignature => "bad_signature",
+        Trap::IntegerOverflow => "integer_overflow",
+        Trap::IntegerDivisionByZero => "integer_division_by_zero",
+        Trap::BadConversionToInteger => "bad_conversion_to_integer",
+        Trap::UnreachableCodeReached => "unreachable",
+        Trap::Interrupt => "interrupt",
+        Trap::OutOfFuel => "out_of_fuel",
+        Trap::NullReference => "null_reference",
+        Trap::ArrayOutOfBounds => "array_out_of_bounds",
+        Trap::AllocationTooLarge => "allocation_too_large",
+        Trap::CastFailure => "cast_failure",
+        _ => "trap",
+    }
+}

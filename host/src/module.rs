@@ -1,0 +1,135 @@
+//! A module that can be observed.
+
+use std::sync::Arc;
+
+use observe_abi::{hooks, map};
+use observe_instrumenter::{Module as Parsed, Plan, Selection, Warning, read_function_map};
+use wasmtime::{AsContextMut, Engine, Instance, Module, Val};
+
+use crate::Error;
+use crate::functions::Functions;
+use crate::recorder::Recorder;
+
+/// An instrumented module, compiled, and what the ids of its hooks stand for.
+///
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct ObservedModule {
+    module: Module,
+    pub(crate) functions: Arc<Functions>,
+    warnings: Arc<[Warning]>,
+}
+
+impl ObservedModule {
+    /// Compiles a module, and instruments it first if it is not instrumented yet.
+    ///
+    /// `selection` says which functions get hooks; it is not used for a module that
+    /// has them already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], where the bytes are no module that can be instrumented, the hooks
+    /// in them are of another version, or the engine does not take the result.
+    pub fn new(engine: &Engine, wasm: &[u8], selection: &Selection) -> Result<Self, Error> {
+        if let Some(map) = read_function_map(wasm) {
+            return Self::instrumented(engine, wasm, map?, Arc::new([]));
+        }
+        let module = Parsed::parse(wasm)?;
+        let plan = Plan::new(&module, selection);
+        let map = plan.function_map(&module);
+        let instrumented = plan.apply(&module)?;
+        Self::instrumented(engine, &instrumented.wasm, map, instrumented.warnings.into())
+    }
+
+    fn instrumented(
+        engine: &Engine,
+        wasm: &[u8],
+        map: map::FunctionMap,
+        warnings: Arc<[Warning]>,
+    ) -> Result<Self, Error> {
+        let module = Module::new(engine, wasm).map_err(Error::Compile)?;
+        let other = module.imports().find_map(|import| {
+            let is_ours = import.module() == hooks::MODULE;
+            let found = import.module().starts_with(hooks::MODULE_PREFIX) && !is_ours;
+            found.then(|| import.module().to_owned())
+        });
+        match other {
+            Some(found) => Err(Error::Version { found, supported: hooks::MODULE }),
+            None => {
+                Ok(ObservedModule { module, functions: Arc::new(Functions::new(map)), warnings })
+            }
+        }
+    }
+
+    /// The compiled module, to be instantiated.
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// What of the original module did not survive its instrumentation.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// How many functions have hooks.
+    pub fn hooked_functions(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// A recorder for the data of a store in which this module will be instantiated,
+    /// once.
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.functions))
+    }
+
+    /// Reads what is left in the cells of an instance, for [`Recorder::settle`].
+    /// Empty where the module has no hooks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cells`], where the instance is another module's, or the store does
+    /// not let its functions run.
+    pub fn cells(
+        &self,
+        mut store: impl AsContextMut,
+        instance: &Instance,
+    ) -> Result<Vec<i32>, Error> {
+        let count = self.functions.len();
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let mut store = store.as_context_mut();
+        match self.functions.map.cells {
+            map::Cells::Memory => {
+                let memory = instance.get_memory(&mut store, hooks::CELLS_MEMORY);
+                let memory = memory.ok_or(Error::Cells("it exports no memory of cells"))?;
+                let bytes = memory.data(&store).get(..4 * count);
+                let bytes = bytes.ok_or(Error::Cells("its memory of cells is too small"))?;
+                let (cells, _) = bytes.as_chunks();
+                Ok(cells.iter().map(|&cell| i32::from_le_bytes(cell)).collect())
+            }
+            map::Cells::Globals => {
+                let mut cells = Vec::with_capacity(count);
+                for n in 0..count.div_ceil(hooks::CELLS_PER_READER) {
+                    let name = format!("{}{n}", hooks::CELLS_READER_PREFIX);
+                    let reader = instance.get_func(&mut store, &name);
+                    let reader = reader.ok_or(Error::Cells("it exports no reader of cells"))?;
+                    let mut values = vec![Val::I32(0); reader.ty(&store).results().len()];
+                    let called = reader.call(&mut store, &[], &mut values);
+                    called.map_err(|_| Error::Cells("its reader of cells cannot run"))?;
+                    cells.extend(values.iter().filter_map(Val::i32));
+                }
+                Ok(cells)
+            }
+        }
+    }
+
+    /// The index that a function of the instrumented module had before.
+    pub(crate) fn original_index(&self, index: u32) -> u32 {
+        let added = match self.functions.len() {
+            0 => 0,
+            _ => 2, // the hooks
+        };
+        if index < self.functions.map.imports { index } else { index.saturating_sub(added) }
+    }
+}

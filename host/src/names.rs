@@ -1,0 +1,71 @@
+//! Names that a guest gives its own spans.
+
+use std::collections::HashMap;
+
+/// How many names a guest may use in a trace; spans past it share one.
+const MAX_NAMES: u32 = 1000;
+
+/// The length in bytes at which a name is cut.
+pub(crate) const MAX_NAME: usize = 256;
+
+/// The name of spans whose own would be one too many.
+const OVERFLOW: &str = "(more names)";
+
+/// The names of one trace, each stored once.
+#[derive(Default)]
+pub(crate) struct Names {
+    ids: HashMap<Box<str>, u32>,
+    names: Vec<Box<str>>,
+}
+
+impl Names {
+    /// The place of a name, and whether it is within the quota.
+    pub(crate) fn intern(&mut self, name: &str) -> (u32, bool) {
+        if let Some(&id) = self.ids.get(name) {
+            return (id, true);
+        }
+        let within = self.names.len() < MAX_NAMES as usize;
+        if !within && let Some(&id) = self.ids.get(OVERFLOW) {
+            return (id, false);
+        }
+        let name: Box<str> = if within { name } else { OVERFLOW }.into();
+        let id = self.names.len() as u32;
+        self.ids.insert(name.clone(), id);
+        self.names.push(name);
+        (id, within)
+    }
+
+    pub(crate) fn get(&self, id: u32) -> &str {
+        self.names.get(id as usize).map_or("", |name| name)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Names::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_past_the_quota_share_one() {
+        let mut names = Names::default();
+        for n in 0..MAX_NAMES {
+            assert_eq!(names.intern(&n.to_string()), (n, true));
+        }
+        assert_eq!(names.intern("7"), (7, true));
+        assert_eq!(names.intern("one more"), (MAX_NAMES, false));
+        assert_eq!(names.intern("and another"), (MAX_NAMES, false));
+        assert_eq!(names.get(MAX_NAMES), OVERFLOW);
+        assert_eq!(names.len(), MAX_NAMES as usize + 1);
+    }
+}
