@@ -36,8 +36,17 @@ impl ObservedModule {
         }
         let module = Parsed::parse(wasm)?;
         let plan = Plan::new(&module, selection);
-        let map = plan.function_map(&module);
-        let instrumented = plan.apply(&module)?;
+        Self::planned(engine, &module, &plan)
+    }
+
+    /// Instruments a module by a plan of the embedder's own, and compiles it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn planned(engine: &Engine, module: &Parsed<'_>, plan: &Plan) -> Result<Self, Error> {
+        let map = plan.function_map(module);
+        let instrumented = plan.apply(module)?;
         Self::instrumented(engine, &instrumented.wasm, map, instrumented.warnings.into())
     }
 

@@ -1,0 +1,6 @@
+//! One file for each subcommand.
+
+pub(crate) mod inspect;
+pub(crate) mod instrument;
+pub(crate) mod run;
+mod select;

@@ -1,0 +1,300 @@
+//! `observe inspect`: what a module is.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use observe_abi::map::{Cells, FunctionMap};
+use observe_instrumenter::{Error as InstrumentError, read_function_map};
+use serde::Serialize;
+use wasmparser::{Encoding, ExternalKind, KnownCustom, Name, Parser, Payload, TypeRef};
+
+use crate::command::instrument::Format;
+use crate::input::Input;
+use crate::view::units::{bytes, count};
+
+/// Say what a module is: kind, toolchain, sizes, imports, instrumentation
+#[derive(clap::Args)]
+pub(crate) struct Opts {
+    /// The module or component; `-` is standard input
+    #[arg(value_name = "IN.wasm")]
+    input: PathBuf,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What is said of a module.
+#[derive(Default, Serialize)]
+struct Description {
+    file: String,
+    /// `core module`, `component` or `object file`.
+    kind: &'static str,
+    bytes: usize,
+    /// Core modules within a component.
+    modules: usize,
+    /// Of `producers`: field, then names with their versions.
+    producers: BTreeMap<String, Vec<String>>,
+    /// Bytes of each section, summed up by name.
+    sections: Vec<Section>,
+    functions: u32,
+    function_names: usize,
+    /// Imports by module name.
+    imports: BTreeMap<String, Vec<String>>,
+    exports: Vec<String>,
+    start: bool,
+    memories: u32,
+    /// `dwarf`, `dwarf in another file`, `source map` or `none`.
+    debug_information: &'static str,
+    instrumentation: Instrumentation,
+}
+
+#[derive(Serialize)]
+struct Section {
+    name: String,
+    bytes: usize,
+}
+
+/// By whom a module is instrumented.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Instrumentation {
+    #[default]
+    None,
+    Observe {
+        hooks: String,
+        hooked: usize,
+        cells: &'static str,
+    },
+    /// It has a function map that cannot be read.
+    Damaged {
+        message: String,
+    },
+    /// It imports the hooks of Dylibso's observe-sdk.
+    Dylibso {
+        hooks: String,
+    },
+}
+
+impl Opts {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let input = Input::read(&self.input)?;
+        let description = Description::of(&input).map_err(|error| input.error(&error))?;
+        let mut out = std::io::stdout().lock();
+        match self.format {
+            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&description)?)?,
+            Format::Text => out.write_all(description.text().as_bytes())?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Description {
+    fn of(input: &Input) -> Result<Self, InstrumentError> {
+        let wasm = &input.wasm[..];
+        if wasm.is_empty() {
+            return Err(InstrumentError::Empty);
+        }
+        if !wasm.starts_with(b"\0asm") {
+            return Err(InstrumentError::NotWasm);
+        }
+        let mut description = Description {
+            file: input.name.clone(),
+            kind: "core module",
+            bytes: wasm.len(),
+            debug_information: "none",
+            ..Description::default()
+        };
+        let mut depth = 0;
+        for payload in Parser::new(0).parse_all(wasm) {
+            let payload = payload?;
+            match &payload {
+                Payload::Version { encoding, .. } => {
+                    match (encoding, depth) {
+                        (Encoding::Component, 0) => description.kind = "component",
+                        (Encoding::Module, 1..) => description.modules += 1,
+                        _ => {}
+                    }
+                    depth += 1;
+                }
+                Payload::End(_) => depth -= 1,
+                // What is inside a component is its own matter.
+                _ if depth > 1 => {}
+                _ => description.section(payload)?,
+            }
+        }
+        match read_function_map(wasm) {
+            Some(Ok(map)) => description.instrumentation = description.by_observe(&map),
+            Some(Err(error)) => {
+                description.instrumentation =
+                    Instrumentation::Damaged { message: error.to_string() };
+            }
+            None => {
+                let is_hook = |module: &&String| module.starts_with("dylibso");
+                if let Some(hooks) = description.imports.keys().find(is_hook) {
+                    description.instrumentation = Instrumentation::Dylibso { hooks: hooks.clone() };
+                }
+            }
+        }
+        Ok(description)
+    }
+
+    fn by_observe(&self, map: &FunctionMap) -> Instrumentation {
+        let prefix = observe_abi::hooks::MODULE_PREFIX;
+        let hooks = self.imports.keys().find(|module| module.starts_with(prefix));
+        Instrumentation::Observe {
+            hooks: hooks.cloned().unwrap_or_default(),
+            hooked: map.functions.len(),
+            cells: match map.cells {
+                Cells::Memory => "memory",
+                Cells::Globals => "globals",
+            },
+        }
+    }
+
+    /// Notes a section of the module itself.
+    fn section(&mut self, payload: Payload<'_>) -> Result<(), wasmparser::Error> {
+        if let Some((id, range)) = payload.as_section() {
+            let name = match &payload {
+                Payload::CustomSection(section) => section.name().to_owned(),
+                _ => section_name(id).to_owned(),
+            };
+            match self.sections.iter_mut().find(|section| section.name == name) {
+                Some(section) => section.bytes += range.len(),
+                None => self.sections.push(Section { name, bytes: range.len() }),
+            }
+        }
+        match payload {
+            Payload::FunctionSection(section) => self.functions = section.count(),
+            Payload::MemorySection(section) => self.memories += section.count(),
+            Payload::StartSection { .. } => self.start = true,
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    self.memories += u32::from(matches!(import.ty, TypeRef::Memory(_)));
+                    let names = self.imports.entry(import.module.to_owned()).or_default();
+                    names.push(import.name.to_owned());
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    let kind = match export.kind {
+                        ExternalKind::Func | ExternalKind::FuncExact => "",
+                        ExternalKind::Memory => " (memory)",
+                        ExternalKind::Table => " (table)",
+                        ExternalKind::Global => " (global)",
+                        ExternalKind::Tag => " (tag)",
+                    };
+                    self.exports.push(format!("{}{kind}", export.name));
+                }
+            }
+            Payload::CustomSection(section) => self.custom(&section),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn custom(&mut self, section: &wasmparser::CustomSectionReader<'_>) {
+        match section.name() {
+            ".debug_info" => self.debug_information = "dwarf",
+            "external_debug_info" => self.debug_information = "dwarf in another file",
+            "sourceMappingURL" => self.debug_information = "source map",
+            "linking" => self.kind = "object file",
+            _ => {}
+        }
+        // Neither section is part of what a module means, so that what cannot be read
+        // of them is passed over.
+        match section.as_known() {
+            KnownCustom::Producers(fields) => {
+                for field in fields.into_iter().map_while(Result::ok) {
+                    let values = field.values.into_iter().map_while(Result::ok);
+                    let text = |value: wasmparser::ProducersFieldValue<'_>| match value.version {
+                        "" => value.name.to_owned(),
+                        version => format!("{} {version}", value.name),
+                    };
+                    self.producers.insert(field.name.to_owned(), values.map(text).collect());
+                }
+            }
+            KnownCustom::Name(names) => {
+                for subsection in names.into_iter().map_while(Result::ok) {
+                    if let Name::Function(map) = subsection {
+                        self.function_names = map.count() as usize;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |label: &str, value: &str| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{label:<18}{value}");
+        };
+        line("file", &self.file);
+        line("kind", self.kind);
+        line("size", &bytes(self.bytes as u64));
+        for (field, values) in &self.producers {
+            line(field, &values.join(", "));
+        }
+        if self.kind == "component" {
+            line("core modules", &count(self.modules as u64));
+        } else {
+            let named = match self.function_names {
+                0 => "none of them named".to_owned(),
+                named => format!("{} names", count(named as u64)),
+            };
+            line("functions", &format!("{}, {named}", count(u64::from(self.functions))));
+            line("memories", &count(u64::from(self.memories)));
+            line("start function", if self.start { "yes" } else { "no" });
+            line("debug info", self.debug_information);
+        }
+        for (module, names) in &self.imports {
+            line("imports", &format!("{module}: {}", names.join(", ")));
+        }
+        if !self.exports.is_empty() {
+            line("exports", &self.exports.join(", "));
+        }
+        let instrumented = match &self.instrumentation {
+            Instrumentation::None => "no".to_owned(),
+            Instrumentation::Observe { hooks, hooked, cells } => {
+                format!("by observe ({hooks}): {hooked} functions hooked, cells in {cells}")
+            }
+            Instrumentation::Damaged { message } => format!("by observe, but {message}"),
+            Instrumentation::Dylibso { hooks } => format!("for observe-sdk ({hooks})"),
+        };
+        line("instrumented", &instrumented);
+        line("sections", "");
+        for section in &self.sections {
+            line(&format!("  {}", section.name), &bytes(section.bytes as u64));
+        }
+        text
+    }
+}
+
+/// The name of a section by its id (WebAssembly specification, 5.5.2).
+fn section_name(id: u8) -> &'static str {
+    const NAMES: [&str; 14] = [
+        "custom",
+        "type",
+        "import",
+        "function",
+        "table",
+        "memory",
+        "global",
+        "export",
+        "start",
+        "element",
+        "code",
+        "data",
+        "data count",
+        "tag",
+    ];
+    NAMES.get(usize::from(id)).copied().unwrap_or("unknown")
+}

@@ -1,0 +1,188 @@
+//! `observe instrument`: a module in, a module with hooks out.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use observe_abi::map::Cells;
+use observe_instrumenter::{Decision, Instrumented, Module, Plan, PlannedFunction, Selection};
+use serde_json::{Value, json};
+
+use crate::command::select::{SelectOpts, coverage};
+use crate::input::{self, Input};
+use crate::view::units;
+
+/// Write a module that calls out at function entry and exit
+///
+/// The result imports `enter` and `exit` from `observe:hooks@1`, and runs in any host
+/// that provides them: `observe run`, or one that embeds the crate `observe-host`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  observe instrument app.wasm                     writes app.observed.wasm
+  observe instrument app.wasm -o out.wasm --all   hooks every function
+  observe instrument app.wasm --dry-run           prints what would be done
+  observe instrument - <app.wat >out.wasm         reads the text format, too")]
+pub(crate) struct Opts {
+    /// The module, in the binary or the text format; `-` is standard input
+    #[arg(value_name = "IN.wasm")]
+    input: PathBuf,
+
+    /// Where to write the result; `-` is standard output [default: IN.observed.wasm, or
+    /// standard output if the module came from standard input]
+    #[arg(short, long, value_name = "OUT.wasm")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    select: SelectOpts,
+
+    /// Print the plan, function by function, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// How to print the plan or the summary
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Take the input's validity for granted
+    #[arg(long)]
+    no_validate: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For scripts
+    Json,
+}
+
+impl Opts {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let selection = self.select.selection()?;
+        let input = Input::read(&self.input)?;
+        let module = Module::parse(&input.wasm).map_err(|error| input.error(&error))?;
+        if !self.no_validate {
+            input.validate()?;
+        }
+        let plan = Plan::new(&module, &selection);
+        if self.dry_run {
+            self.print_plan(&plan, &selection)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let instrumented = plan.apply(&module).map_err(|error| input.error(&error))?;
+        let output = self.output(&input);
+        input::write(&output, &instrumented.wasm)?;
+        self.print_summary(&input, &output, &plan, &selection, &instrumented)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn output(&self, input: &Input) -> PathBuf {
+        match (&self.output, &input.path) {
+            (Some(output), _) => output.clone(),
+            (None, Some(path)) => path.with_extension("observed.wasm"),
+            (None, None) => PathBuf::from("-"),
+        }
+    }
+
+    fn print_plan(&self, plan: &Plan, selection: &Selection) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        if self.format == Format::Json {
+            let functions: Vec<_> = plan.functions.iter().map(describe).collect();
+            let plan = json!({
+                "functions": functions,
+                "cells": cells(plan),
+                "exceptions": format!("{:?}", plan.exceptions).to_lowercase(),
+            });
+            writeln!(out, "{plan:#}")?;
+            return Ok(());
+        }
+        writeln!(out, "{:>8}  {:>12}  {:<14}  function", "index", "instructions", "decision")?;
+        for function in &plan.functions {
+            let decision = match function.decision {
+                Decision::Hook(_, reason) => format!("+ {}", reason.as_str()),
+                Decision::Leave(omission) => format!("- {}", omission.as_str()),
+            };
+            let (index, size) = (function.index.0, function.instructions);
+            write!(out, "{index:>8}  {size:>12}  {decision:<14}  {}", function.name)?;
+            if let Some(source) = &function.source {
+                write!(out, " ({}:{})", source.file, source.line)?;
+            }
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", coverage(plan, selection))?;
+        Ok(())
+    }
+
+    fn print_summary(
+        &self,
+        input: &Input,
+        output: &Path,
+        plan: &Plan,
+        selection: &Selection,
+        instrumented: &Instrumented,
+    ) -> Result<()> {
+        let (before, after) = (input.wasm.len(), instrumented.wasm.len());
+        for warning in &instrumented.warnings {
+            eprintln!("observe: {}: {warning}", input.name);
+        }
+        let to_stdout = output == Path::new("-");
+        let text = match self.format {
+            Format::Json => {
+                let warnings = instrumented.warnings.iter().map(ToString::to_string);
+                let summary = json!({
+                    "input": input.name,
+                    "output": output,
+                    "bytes_before": before,
+                    "bytes_after": after,
+                    "functions": plan.functions.len(),
+                    "hooked": plan.hooked().count(),
+                    "cells": cells(plan),
+                    "warnings": warnings.collect::<Vec<_>>(),
+                });
+                format!("{summary:#}")
+            }
+            Format::Text => {
+                let growth = (after as f64 / before as f64 - 1.0) * 100.0;
+                let coverage = coverage(plan, selection);
+                let place =
+                    if to_stdout { "standard output".into() } else { output.to_string_lossy() };
+                let size = units::bytes(after as u64);
+                format!("{place}: {size} ({growth:+.1} %), {coverage}")
+            }
+        };
+        // Standard output may be taken by the module.
+        if to_stdout || self.format == Format::Text {
+            eprintln!("{text}");
+        } else {
+            writeln!(std::io::stdout().lock(), "{text}")?;
+        }
+        Ok(())
+    }
+}
+
+fn cells(plan: &Plan) -> &'static str {
+    match plan.cells {
+        Cells::Memory => "memory",
+        Cells::Globals => "globals",
+    }
+}
+
+/// A function of the plan, for scripts.
+fn describe(function: &PlannedFunction) -> Value {
+    let (id, reason) = match function.decision {
+        Decision::Hook(id, reason) => (Some(id.0), reason.as_str()),
+        Decision::Leave(omission) => (None, omission.as_str()),
+    };
+    let source = function.source.as_ref();
+    json!({
+        "index": function.index.0,
+        "name": function.name,
+        "instructions": function.instructions,
+        "hooked": id.is_some(),
+        "id": id,
+        "reason": reason,
+        "file": source.map(|source| &source.file),
+        "line": source.map(|source| source.line),
+    })
+}

@@ -1,0 +1,200 @@
+//! `observe run`: run a module and show where its time went.
+
+mod guest;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use observe_collector::event::Attribute;
+use observe_collector::{Collector, OnFull, Resource, otlp};
+use observe_host::{Failure, ObservedModule, Outcome, Overhead, TraceOptions};
+use observe_instrumenter::{Module, Plan, Selection, read_function_map};
+use wasmtime::Engine;
+
+use crate::command::select::{SelectOpts, coverage};
+use crate::exit_code;
+use crate::input::Input;
+use crate::progress::Progress;
+use crate::view::tree::CallTree;
+use guest::{Ending, Guest};
+
+/// How long the end waits for a backend to take the last spans.
+const DELIVERY: Duration = Duration::from_secs(3);
+
+/// The part of the guest's time that hooks may take under `--trace budget`, in percent.
+const BUDGET: f64 = 5.0;
+
+/// Run a module and show where its time went
+///
+/// The module is instrumented in memory and run with WASI preview 1. Its standard
+/// input, output and exit status pass through untouched; a tree of spans and a table
+/// of functions follow on standard error.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  echo 'Hello, world!' | observe run examples/vowels.wasm
+  observe run examples/compute.wasm --invoke add 2 3
+  observe run gofmt.wasm --dir . -- -l main.go
+  observe run app.wasm --otlp http://localhost:4318
+
+Exit status: the guest's own; 134 if it trapped; 2 if it could not be run.")]
+pub(crate) struct Opts {
+    /// The module, in the binary or the text format; `-` is standard input
+    #[arg(value_name = "IN.wasm")]
+    input: PathBuf,
+
+    /// Arguments of the program, or of the function named by --invoke
+    #[arg(value_name = "ARGS", allow_negative_numbers = true)]
+    args: Vec<String>,
+
+    /// Call this exported function and print its results, instead of running the program
+    #[arg(long, value_name = "EXPORT")]
+    invoke: Option<String>,
+
+    /// Let the guest use this directory, under its own name or another
+    #[arg(long, value_name = "HOST[::GUEST]")]
+    dir: Vec<String>,
+
+    /// Set a variable in the guest's environment, or pass ours of that name
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    env: Vec<String>,
+
+    /// Which calls to time; all are counted in any case
+    #[arg(long, value_enum, default_value_t = Trace::All, help_heading = "Trace")]
+    trace: Trace,
+
+    /// Fold spans shorter than this into their parents: a number with ns, us, ms or s
+    #[arg(long, value_name = "DURATION", default_value = "20us", value_parser = duration)]
+    #[arg(help_heading = "Trace")]
+    min_duration: Duration,
+
+    /// Send the spans to this OTLP backend over HTTP, as well as showing them [default: what
+    /// OTEL_EXPORTER_OTLP_ENDPOINT says]
+    #[arg(long, value_name = "URL", help_heading = "Trace")]
+    otlp: Option<String>,
+
+    /// Show no tree and no table, only failures and losses
+    #[arg(long, short, help_heading = "Trace")]
+    quiet: bool,
+
+    #[command(flatten)]
+    select: SelectOpts,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Trace {
+    /// Time every call of a hooked function
+    All,
+    /// Time as many calls as fit in 5 % of the run
+    Budget,
+    /// Time none
+    Off,
+}
+
+impl Opts {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let selection = self.select.selection()?;
+        let otlp = match &self.otlp {
+            Some(url) => Some(otlp::Config::for_endpoint(url)?),
+            None => otlp::Config::from_env()?,
+        };
+        let input = Input::read(&self.input)?;
+        let engine = guest::engine()?;
+        let (module, coverage) = compile(&engine, &input, &selection)?;
+        let mut guest = Guest::prepare(&engine, &input, &module, &self)?;
+
+        let tree = CallTree::default();
+        let endpoint = otlp.as_ref().map(otlp::Config::endpoint);
+        let mut collector = Collector::builder().on_full(OnFull::Block);
+        if !self.quiet {
+            collector = collector.exporter(Box::new(tree.clone()));
+        }
+        if let Some(config) = otlp {
+            let resource = Resource::from_env()
+                .with_default("service.name", input.stem())
+                .with_default("process.runtime.name", "wasmtime");
+            collector = collector.exporter(Box::new(otlp::HttpExporter::new(config, resource)));
+        }
+        let collector = collector.start();
+
+        let overhead = match self.trace {
+            Trace::All => Overhead::all(),
+            Trace::Budget => Overhead::budget(BUDGET),
+            Trace::Off => Overhead::off(),
+        };
+        let options = TraceOptions::new(format!("run {}", input.file_name()))
+            .overhead(overhead)
+            .min_duration(self.min_duration)
+            .attribute(Attribute::new("wasm.module.name", input.file_name()))
+            .sink(collector.handle());
+        let ending = guest.run(options);
+        let failure = match &ending {
+            Ending::Failed(error) => Some(Failure::new(&module, error)),
+            _ => None,
+        };
+        let outcome = match (&ending, &failure) {
+            (_, Some(failure)) => Outcome::Failed(failure),
+            (Ending::Exited(code), _) => Outcome::Exited(*code),
+            _ => Outcome::Returned,
+        };
+        let told = guest.finish(outcome);
+        let delivery = collector.shutdown(DELIVERY);
+        report::Shown {
+            input: &input,
+            coverage: &coverage,
+            warnings: module.warnings(),
+            tree: &tree,
+            trace: self.trace,
+            min_duration: self.min_duration,
+            failure: failure.as_ref(),
+            told: told.as_ref(),
+            delivery: &delivery,
+            endpoint: endpoint.as_deref(),
+        }
+        .print(self.quiet);
+        Ok(match ending {
+            Ending::Returned => ExitCode::SUCCESS,
+            // The operating system keeps as much of it.
+            Ending::Exited(code) => ExitCode::from(code as u8),
+            Ending::Failed(_) => ExitCode::from(exit_code::TRAP),
+        })
+    }
+}
+
+/// Instruments, if need be, and compiles a module. Also says how much of it is hooked.
+fn compile(
+    engine: &Engine,
+    input: &Input,
+    selection: &Selection,
+) -> Result<(ObservedModule, String)> {
+    let fail = |error: &dyn std::fmt::Display| input.error(error);
+    if read_function_map(&input.wasm).is_some() {
+        let _progress = Progress::start(&input.file_name(), None);
+        let module = ObservedModule::new(engine, &input.wasm, selection).map_err(|e| fail(&e))?;
+        let coverage = format!("{} functions hooked beforehand", module.hooked_functions());
+        return Ok((module, coverage));
+    }
+    let module = Module::parse(&input.wasm).map_err(|error| fail(&error))?;
+    let plan = Plan::new(&module, selection);
+    let _progress = Progress::start(&input.file_name(), Some(plan.functions.len() as u64));
+    let observed = ObservedModule::planned(engine, &module, &plan).map_err(|error| fail(&error))?;
+    Ok((observed, coverage(&plan, selection)))
+}
+
+/// Reads a duration such as `20us`.
+fn duration(text: &str) -> Result<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "ns" => 1e-9,
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "" if number == "0" => 0.0,
+        _ => anyhow::bail!("write a number and ns, us, ms or s, such as 20us"),
+    };
+    let number: f64 = number.parse().context("write a number and a unit, such as 20us")?;
+    Duration::try_from_secs_f64(number * seconds).context("it is out of range")
+}

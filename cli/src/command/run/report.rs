@@ -1,0 +1,121 @@
+//! What is shown when the guest has ended.
+
+use std::time::Duration;
+
+use console::Term;
+use observe_collector::Report as Delivery;
+use observe_host::{Failure, Report};
+use observe_instrumenter::Warning;
+
+use super::Trace;
+use crate::input::Input;
+use crate::view::tree::CallTree;
+use crate::view::units::{count, duration};
+use crate::view::{table, units};
+
+/// Frames of a backtrace that are shown at its top, and at its bottom.
+const FRAMES: usize = 16;
+
+/// All that there is to show.
+pub(super) struct Shown<'a> {
+    pub(super) input: &'a Input,
+    pub(super) coverage: &'a str,
+    pub(super) warnings: &'a [Warning],
+    pub(super) tree: &'a CallTree,
+    pub(super) trace: Trace,
+    pub(super) min_duration: Duration,
+    pub(super) failure: Option<&'a Failure>,
+    pub(super) told: Option<&'a Report>,
+    pub(super) delivery: &'a Delivery,
+    pub(super) endpoint: Option<&'a str>,
+}
+
+impl Shown<'_> {
+    /// Prints it on standard error, in one piece.
+    pub(super) fn print(&self, quiet: bool) {
+        let mut text = String::new();
+        if let Some(failure) = self.failure {
+            self.failure(&mut text, failure);
+        }
+        if !quiet {
+            self.trace(&mut text);
+        }
+        self.losses(&mut text, quiet);
+        eprint!("{text}");
+    }
+
+    fn failure(&self, text: &mut String, failure: &Failure) {
+        let name = self.input.file_name();
+        *text += &format!("observe: {name}: {} ({})\n", failure.message, failure.error_type);
+        let frames = &failure.backtrace;
+        for (at, frame) in frames.iter().enumerate() {
+            if frames.len() > 2 * FRAMES && (FRAMES..frames.len() - FRAMES).contains(&at) {
+                if at == FRAMES {
+                    *text += &format!("    … {} frames\n", frames.len() - 2 * FRAMES);
+                }
+                continue;
+            }
+            *text += &format!("    {at:>2}: {frame}\n");
+        }
+    }
+
+    fn trace(&self, text: &mut String) {
+        let Some(told) = self.told else { return };
+        let width = Term::stderr().size_checked().map(|(_, width)| usize::from(width));
+        *text += "\n";
+        *text += &self.tree.render(width);
+        if !told.functions.is_empty() {
+            *text += "\n";
+            *text += &table::render(&told.functions, width, self.trace != Trace::All);
+        }
+        *text += &format!("\n{}\n", self.coverage);
+        for warning in self.warnings {
+            *text += &format!("{warning}\n");
+        }
+        *text += &format!("trace {}: {}", told.trace_id, plural(told.spans, "span"));
+        if told.folded > 0 {
+            let nanos = u64::try_from(self.min_duration.as_nanos()).unwrap_or(u64::MAX);
+            let shortest = duration(nanos);
+            let folded = plural(told.folded, "call");
+            *text += &format!("; {folded} under {shortest} are in the table only");
+        }
+        *text += "\n";
+    }
+
+    fn losses(&self, text: &mut String, quiet: bool) {
+        if let Some(told) = self.told
+            && told.lost.total() > 0
+        {
+            *text += &format!("observe: not recorded: {:?}\n", told.lost);
+        }
+        let Some(endpoint) = self.endpoint else { return };
+        for exporter in self.delivery.exporters.iter().filter(|exporter| exporter.name == "otlp") {
+            let counts = exporter.counts;
+            if counts.delivered == counts.accepted {
+                if !quiet {
+                    *text +=
+                        &format!("{endpoint}: {} delivered\n", plural(counts.delivered, "span"));
+                }
+                continue;
+            }
+            let of = format!("{} of {}", count(counts.delivered), plural(counts.accepted, "span"));
+            *text += &format!("observe: {endpoint}: {of} delivered");
+            if counts.rejected > 0 {
+                *text += &format!(", {} rejected", count(counts.rejected));
+            }
+            for (reason, spans) in counts.dropped.by_reason().iter().filter(|(_, spans)| *spans > 0)
+            {
+                *text += &format!(", {} {reason}", count(*spans));
+            }
+            if let Some(error) = &exporter.last_error {
+                *text += &format!(" ({error})");
+            }
+            *text += "\n";
+        }
+    }
+}
+
+fn plural(number: u64, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {what}{ending}", units::count(number))
+}

@@ -1,0 +1,5 @@
+//! What people see.
+
+pub(crate) mod table;
+pub(crate) mod tree;
+pub(crate) mod units;

@@ -1,0 +1,245 @@
+//! The spans of a trace, as a tree in which calls of one function from one place
+//! share a line.
+//!
+//! It is an [`Exporter`]: it takes the spans as they end, children first, and keeps
+//! one node for each path of names, so that its size depends on the shape of the
+//! program and not on how long it runs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use console::truncate_str;
+use observe_collector::event::{Chunk, SpanNumber, SpanRecord, Status, SymbolId, TraceInfo};
+use observe_collector::{Counts, Exporter};
+
+use crate::view::units::{count, duration};
+
+/// Levels that are kept below any span: deeper ones are cut off, as they are
+/// first in deep recursion, which looks the same on every level.
+const LEVELS: usize = 100;
+
+/// Lines that are shown; those with the most time come first to be chosen.
+const LINES: usize = 40;
+
+/// The tree of a trace that is being received.
+#[derive(Clone, Default)]
+pub(crate) struct CallTree(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Children of spans that have not ended.
+    pending: HashMap<SpanNumber, Children>,
+    root: Option<(Node, Arc<TraceInfo>)>,
+    received: u64,
+}
+
+#[derive(Default)]
+struct Children(Vec<Node>);
+
+#[derive(PartialEq, Eq)]
+enum Key {
+    Symbol(SymbolId),
+    Name(String),
+}
+
+struct Node {
+    /// Of the first of its spans to end.
+    number: u64,
+    key: Key,
+    spans: u64,
+    errors: u64,
+    nanos: u64,
+    first_start: u64,
+    children: Children,
+    /// The longest path below.
+    height: usize,
+    /// Spans that were cut off below.
+    cut: u64,
+}
+
+impl Exporter for CallTree {
+    fn name(&self) -> &str {
+        "tree"
+    }
+
+    fn export(&mut self, chunk: &Chunk) {
+        let mut state = self.lock();
+        for span in &chunk.spans {
+            state.add(span, &chunk.trace);
+        }
+    }
+
+    fn flush(&mut self, _deadline: Instant) {}
+
+    fn counts(&self) -> Counts {
+        let received = self.lock().received;
+        Counts { accepted: received, delivered: received, ..Counts::default() }
+    }
+
+    fn last_error(&self) -> Option<String> {
+        None
+    }
+}
+
+impl State {
+    fn add(&mut self, span: &SpanRecord, trace: &Arc<TraceInfo>) {
+        self.received += 1;
+        let key = match (span.symbol, &span.detail) {
+            (Some(symbol), _) => Key::Symbol(symbol),
+            (None, detail) => {
+                let name = detail.as_ref().and_then(|detail| detail.name.clone());
+                Key::Name(name.unwrap_or_default())
+            }
+        };
+        let children = self.pending.remove(&span.number).unwrap_or_default();
+        let height = children.0.iter().map(|child| child.height + 1).max().unwrap_or(0);
+        let mut node = Node {
+            number: self.received,
+            key,
+            spans: 1,
+            errors: u64::from(span.status == Status::Error),
+            nanos: span.end_unix_nanos.saturating_sub(span.start_unix_nanos),
+            first_start: span.start_unix_nanos,
+            children,
+            height,
+            cut: 0,
+        };
+        // Cutting at twice the levels makes it rare.
+        if node.height > 2 * LEVELS {
+            node.cut_below(LEVELS);
+        }
+        match span.parent {
+            Some(parent) => self.pending.entry(parent).or_default().insert(node),
+            None => self.root = Some((node, Arc::clone(trace))),
+        }
+    }
+}
+
+impl Children {
+    /// Adds a node, to that of the same name if there is one.
+    fn insert(&mut self, node: Node) {
+        match self.0.iter_mut().find(|present| present.key == node.key) {
+            Some(present) => present.merge(node),
+            None => self.0.push(node),
+        }
+    }
+}
+
+impl Node {
+    fn merge(&mut self, other: Node) {
+        self.spans += other.spans;
+        self.errors += other.errors;
+        self.nanos += other.nanos;
+        self.first_start = self.first_start.min(other.first_start);
+        self.height = self.height.max(other.height);
+        self.cut += other.cut;
+        // At most twice LEVELS deep.
+        other.children.0.into_iter().for_each(|child| self.children.insert(child));
+    }
+
+    /// Cuts off what is more than so many levels below.
+    fn cut_below(&mut self, levels: usize) {
+        self.height = self.height.min(levels);
+        if levels == 0 {
+            let cut = std::mem::take(&mut self.children);
+            self.cut += cut.0.iter().map(Node::count).sum::<u64>();
+        } else {
+            self.children.0.iter_mut().for_each(|child| child.cut_below(levels - 1));
+        }
+    }
+
+    /// The spans of a node and all below it.
+    fn count(&self) -> u64 {
+        self.spans + self.cut + self.children.0.iter().map(Node::count).sum::<u64>()
+    }
+}
+
+impl CallTree {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // Each span is added whole or not at all.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tree as text; empty if the root has not ended. `width` is that of the
+    /// terminal, if it is one.
+    pub(crate) fn render(&self, width: Option<usize>) -> String {
+        let state = self.lock();
+        let Some((root, trace)) = &state.root else { return String::new() };
+        let mut lines = Lines {
+            trace,
+            shown: choose(root),
+            whole: root.nanos,
+            width: width.unwrap_or(usize::MAX),
+            text: String::new(),
+        };
+        lines.node(root, "", "");
+        lines.text
+    }
+}
+
+/// The nodes to be shown, by number: starting at the root, always the one with the
+/// most time of those whose parent is shown.
+fn choose(root: &Node) -> HashSet<u64> {
+    let mut shown = HashSet::new();
+    let mut candidates = vec![root];
+    while shown.len() < LINES
+        && let Some(most) = (0..candidates.len()).max_by_key(|&at| candidates[at].nanos)
+    {
+        let node = candidates.swap_remove(most);
+        shown.insert(node.number);
+        candidates.extend(&node.children.0);
+    }
+    shown
+}
+
+/// Writes the lines of a tree.
+struct Lines<'a> {
+    trace: &'a TraceInfo,
+    shown: HashSet<u64>,
+    /// The duration that all are compared with.
+    whole: u64,
+    width: usize,
+    text: String,
+}
+
+impl Lines<'_> {
+    /// Writes a node and what is below it. `own` stands before the node's name, and
+    /// `below` before those of its children.
+    fn node(&mut self, node: &Node, own: &str, below: &str) {
+        let name = match &node.key {
+            Key::Symbol(id) => self.trace.symbols.get(*id).map_or("?", |symbol| &symbol.name),
+            Key::Name(name) => name,
+        };
+        let percent = node.nanos as f64 * 100.0 / self.whole.max(1) as f64;
+        let mut line = format!("{:>9} {percent:>5.1} %  {own}{name}", duration(node.nanos));
+        if node.spans > 1 {
+            line += &format!(" ×{}", count(node.spans));
+        }
+        if node.errors > 0 {
+            line += "  ← error";
+        }
+        self.line(&line);
+        let mut children: Vec<_> = node.children.0.iter().collect();
+        children.sort_by_key(|child| child.first_start);
+        let (shown, hidden): (Vec<_>, Vec<_>) =
+            children.into_iter().partition(|child| self.shown.contains(&child.number));
+        let nanos: u64 = hidden.iter().map(|child| child.nanos).sum();
+        let cut = node.cut + hidden.iter().map(|child| child.count()).sum::<u64>();
+        for (at, child) in shown.iter().enumerate() {
+            let last = at + 1 == shown.len() && cut == 0;
+            let (branch, trunk) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            self.node(child, &format!("{below}{branch}"), &format!("{below}{trunk}"));
+        }
+        if cut > 0 {
+            let spans = if cut == 1 { "span" } else { "spans" };
+            let more = format!("{below}└─ … {} more {spans}", count(cut));
+            self.line(&format!("{:>9} {:>7}  {more}", duration(nanos), ""));
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text += &truncate_str(line, self.width, "…");
+        self.text += "\n";
+    }
+}
