@@ -41,7 +41,11 @@ impl Failure {
     /// Reads what a call of an instance of `module` gave.
     pub fn new(module: &ObservedModule, error: &wasmtime::Error) -> Self {
         let (error_type, message) = match error.downcast_ref::<Trap>() {
-            Some(trap) => (trap_type(*trap).to_owned(), trap.to_string()),
+            Some(trap) => {
+                let message = trap.to_string();
+                let what = message.trim_start_matches("wasm trap: ");
+                (trap_type(*trap).to_owned(), what.to_owned())
+            }
             None => {
                 let root = error.root_cause().to_string().replace('\n', ": ");
                 ("error".to_owned(), root)

@@ -22,6 +22,7 @@ pub(crate) struct FunctionStats {
     pub(crate) total: u64,
     pub(crate) own: u64,
     pub(crate) max: u64,
+    min: u64,
     histogram: Option<Histogram>,
 }
 
@@ -44,6 +45,7 @@ impl FunctionStats {
         }
         self.own += call.ticks.saturating_sub(call.children) * weight;
         self.max = self.max.max(call.ticks);
+        self.min = if self.timed == 1 { call.ticks } else { self.min.min(call.ticks) };
         self.histogram.get_or_insert_default().record(call.ticks, call.weight);
     }
 
@@ -77,7 +79,7 @@ impl FunctionStats {
     pub(crate) fn row(&self, name: &str, source: Option<String>, scale: &Scale) -> FunctionRow {
         let quantile = |part| {
             let ticks = self.histogram.as_ref().map_or(0, |histogram| histogram.quantile(part));
-            scale.nanos(ticks.min(self.max))
+            scale.nanos(ticks.clamp(self.min, self.max))
         };
         FunctionRow {
             name: name.to_owned(),

@@ -54,6 +54,10 @@ pub mod hooks {
 }
 
 /// What guest code that was annotated by hand calls.
+///
+/// A span ends with the hooked function in which it began, if it did not end before,
+/// so that a trap or an exception leaves none open. Wrappers of these imports must
+/// therefore be inlined into their callers.
 pub mod guest {
     /// The import module of this version of the annotations.
     pub const MODULE: &str = "observe:guest@1";
