@@ -1,0 +1,205 @@
+//! Bad input gets one clear line that names the file and the cause, exit status 2, and
+//! no output file.
+
+use std::path::Path;
+use std::process::Output;
+
+use observe_tests::{example, observe, output, stderr, stdout};
+
+/// A folder with a file of each bad kind.
+fn bad_files() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(dir.path().join(name), bytes).expect("can be written");
+    };
+    let good = std::fs::read(example("vowels.wasm")).expect("an example");
+    write("empty.wasm", b"");
+    write("text.wasm", b"This is no module.\nNot at all.\n");
+    write("truncated.wasm", &good[..good.len() / 2]);
+    write("header.wasm", &good[..6]);
+    write("garbage.wasm", &[b"\0asm\x01\0\0\0"[..].to_vec(), vec![0xff; 100]].concat());
+    write("component.wasm", b"\0asm\x0d\0\x01\0");
+    let object = "(module (@custom \"linking\" \"\\02\"))";
+    write("object.wasm", &wat::parse_str(object).expect("valid"));
+    let unknown = "(module (import \"env\" \"launch\" (func)) (func (export \"_start\") call 0))";
+    write("unknown.wasm", &wat::parse_str(unknown).expect("valid"));
+    write("broken.wat", b"(module\n  (func (i32.frobnicate)))\n");
+    let invalid = "(module (func (export \"_start\") (result i32)))";
+    write("invalid.wasm", &wat::parse_str(invalid).expect("can be encoded"));
+    write("library.wat", b"(module (func (export \"f\") (param i32)))");
+    dir
+}
+
+/// One line, with status 2, that begins with our name and holds all the words.
+fn assert_one_line(output: &Output, words: &[&str], what: &str) {
+    let line = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{what}: {line}");
+    assert_eq!(line.trim_end().lines().count(), 1, "{what}: {line}");
+    assert!(line.starts_with("observe: "), "{what}: {line}");
+    for word in words {
+        assert!(line.contains(word), "{what} does not say `{word}`: {line}");
+    }
+    assert_eq!(stdout(output), "", "{what}");
+}
+
+#[test]
+fn instrument_refuses_it() {
+    let dir = bad_files();
+    for (file, cause) in [
+        ("empty.wasm", "empty"),
+        ("text.wasm", "not a WebAssembly binary"),
+        ("truncated.wasm", "at offset"),
+        ("header.wasm", "at offset"),
+        ("garbage.wasm", "at offset"),
+        ("component.wasm", "component"),
+        ("object.wasm", "`linking`"),
+        ("broken.wat", "2:"),
+        ("invalid.wasm", "type mismatch"),
+        ("missing.wasm", "No such file"),
+    ] {
+        let out = dir.path().join("out.wasm");
+        let result = output(
+            observe().current_dir(dir.path()).args(["instrument", file, "-o", "out.wasm"]),
+            b"",
+        );
+        assert_one_line(&result, &[file, cause], file);
+        assert!(!out.exists(), "{file} left an output");
+        let left = std::fs::read_dir(dir.path()).expect("readable").count();
+        assert_eq!(left, 11, "{file} left a file");
+    }
+}
+
+#[test]
+fn run_refuses_it() {
+    let dir = bad_files();
+    for (file, cause) in [
+        ("empty.wasm", "empty"),
+        ("text.wasm", "not a WebAssembly binary"),
+        ("truncated.wasm", "at offset"),
+        ("garbage.wasm", "at offset"),
+        ("component.wasm", "component"),
+        ("object.wasm", "`linking`"),
+        ("unknown.wasm", "`env` `launch`"),
+        ("invalid.wasm", "type mismatch"),
+        ("library.wat", "--invoke"),
+        ("missing.wasm", "No such file"),
+    ] {
+        let result = output(observe().current_dir(dir.path()).args(["run", file]), b"");
+        assert_one_line(&result, &[file, cause], file);
+    }
+}
+
+#[test]
+fn inspect_refuses_it() {
+    let dir = bad_files();
+    for (file, cause) in [
+        ("empty.wasm", "empty"),
+        ("text.wasm", "not a WebAssembly binary"),
+        ("truncated.wasm", "at offset"),
+        ("missing.wasm", "No such file"),
+    ] {
+        let result = output(observe().current_dir(dir.path()).args(["inspect", file]), b"");
+        assert_one_line(&result, &[file, cause], file);
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let missing = dir.path().join("missing").join("out.wasm");
+    for out in [missing.as_path(), dir.path()] {
+        let out = out.to_str().expect("it is Unicode");
+        let result = output(observe().args(["instrument", "examples/vowels.wasm", "-o", out]), b"");
+        assert_one_line(&result, &[out, "cannot be written"], out);
+    }
+}
+
+#[test]
+fn an_output_that_was_there_survives_a_failure() {
+    let dir = bad_files();
+    let out = dir.path().join("out.wasm");
+    std::fs::write(&out, "precious").expect("can be written");
+    let result = output(
+        observe().current_dir(dir.path()).args(["instrument", "truncated.wasm", "-o", "out.wasm"]),
+        b"",
+    );
+    assert_eq!(result.status.code(), Some(2));
+    assert_eq!(std::fs::read(&out).expect("it is there"), b"precious");
+}
+
+#[test]
+fn what_is_instrumented_is_not_instrumented_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let once = dir.path().join("once.wasm");
+    let once = once.to_str().expect("it is Unicode");
+    let first = output(observe().args(["instrument", "examples/compute.wasm", "-o", once]), b"");
+    assert!(first.status.success(), "{}", stderr(&first));
+    let second = output(observe().args(["instrument", once]), b"");
+    assert_one_line(&second, &[once, "instrumented already"], "twice");
+}
+
+#[test]
+fn options_are_checked() {
+    for (arguments, words) in [
+        (&["run", "examples/compute.wasm"][..], &["exports no `_start`", "add"][..]),
+        (&["run", "examples/compute.wasm", "--invoke", "sub", "1"], &["no function `sub`", "add"]),
+        (&["run", "examples/compute.wasm", "--invoke", "add", "1"], &["2 arguments", "i32, i32"]),
+        (&["run", "examples/compute.wasm", "--invoke", "add", "1", "x"], &["`x`", "i32"]),
+        (&["run", "examples/vowels.wasm", "--include", "(("], &["`((`"]),
+        (&["run", "examples/vowels.wasm", "--dir", "/does/not/exist"], &["/does/not/exist"]),
+        (&["run", "examples/vowels.wasm", "--env", "NOT_SET_HERE"], &["NOT_SET_HERE"]),
+        (&["run", "examples/vowels.wasm", "--otlp", "localhost:4318"], &["localhost:4318", "http"]),
+        (&["run", "examples/vowels.wasm", "--otlp", "ftp://localhost"], &["ftp"]),
+    ] {
+        let result = output(observe().args(arguments), b"");
+        assert_one_line(&result, words, &arguments.join(" "));
+    }
+}
+
+#[test]
+fn a_variable_that_cannot_be_honoured_is_named() {
+    let run = || {
+        let mut command = observe();
+        command.args(["run", "examples/vowels.wasm"]);
+        command
+    };
+    let url = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let result = output(run().env(url.0, url.1).env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), b"");
+    assert_one_line(&result, &["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"], "grpc");
+}
+
+/// The program still runs, and the loss is counted and told.
+#[test]
+fn a_backend_that_cannot_be_reached_costs_nothing_but_the_spans() {
+    // A port that was free a moment ago, on which nobody listens now.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("loopback")
+        .port();
+    let url = format!("http://127.0.0.1:{port}");
+    for quiet in [&[][..], &["--quiet"]] {
+        let mut command = observe();
+        command.args(["run", "examples/vowels.wasm", "--otlp", &url]).args(quiet);
+        let result = output(&mut command, b"Hello, world!");
+        let shown = stderr(&result);
+        assert_eq!((result.status.code(), stdout(&result).as_str()), (Some(0), "3\n"), "{shown}");
+        let line = shown.lines().find(|line| line.contains(&url));
+        let line = line.unwrap_or_else(|| panic!("no line names the backend: {shown}"));
+        assert!(line.contains("observe: ") && line.contains(" 0 of "), "{line}");
+        assert!(line.contains("undelivered"), "{line}");
+    }
+}
+
+#[test]
+fn the_reader_may_go_away() {
+    let inspect = observe_tests::output(
+        std::process::Command::new("sh").current_dir(observe_tests::repository()).arg("-c").arg(
+            format!(
+                "{} inspect examples/vowels.wasm | head -n 1",
+                Path::new(observe().get_program()).display()
+            ),
+        ),
+        b"",
+    );
+    assert_eq!(stderr(&inspect), "");
+}

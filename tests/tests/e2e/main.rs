@@ -1,0 +1,9 @@
+//! End-to-end tests: what a user does, on real programs, judged from outside.
+
+mod bad_input;
+mod corpus;
+mod examples;
+mod instrument;
+mod otlp;
+mod run;
+mod spec_suite;
