@@ -1,49 +1,24 @@
 //! Rewriting, first part: one function body.
 //!
-//! The bytes between [sites](crate::scan::Site) are copied. With its cell in a
-//! global, the function
+//! The bytes between [sites](crate::scan::Site) are copied. With cells in globals, the
+//! module
 //!
 //! ```wat
-//! (func $f (param i32) (result i32)
-//!   (if (local.get 0) (then (return (i32.const 7))))
-//!   (call $g))
+#![doc = include_str!("../tests/rewrite/plain.wat")]
 //! ```
 //!
 //! becomes
 //!
 //! ```wat
-//! (func $f (param i32) (result i32) (local $live i32)
-//!   (global.set $cell (local.tee $live (i32.sub (global.get $cell) (i32.const 1))))
-//!   (if (i32.le_s (local.get $live) (i32.const 0))
-//!     (then
-//!       (call $enter (i32.const 0))          ;; the id
-//!       (local.set $live)                    ;; the token
-//!       (global.set $cell)))                 ;; the period
-//!   (block $body (result i32)
-//!     (if (local.get 0) (then (br $body (i32.const 7))))
-//!     (call $g))
-//!   (if (i32.lt_s (local.get $live) (i32.const 0))
-//!     (then (call $exit (local.get $live)))))
+#![doc = include_str!("../tests/rewrite/plain.wat.out")]
 //! ```
 //!
-//! A call that is not timed leaves the positive rest of the period in `$live`.
-//! Branches to the function's own label need no change, since the block takes its
-//! place. A tail call gets the last `if` just before it. Where the module uses
-//! exceptions, the block catches them all on the way:
-//!
-//! ```wat
-//!   (block $thrown (result exnref)
-//!     (try_table $body (result i32) (catch_all_ref $thrown)
-//!       (…))
-//!     (if (i32.lt_s (local.get $live) (i32.const 0))
-//!       (then (call $exit (local.get $live))))
-//!     (return))
-//!   (if (i32.lt_s (local.get $live) (i32.const 0))
-//!     (then (call $exit (local.get $live))))
-//!   (throw_ref)
-//! ```
-//!
-//! or, in a module of the older proposal, `try … catch_all … rethrow 0 end`.
+//! The added local takes the rest of the period, which is positive, or the token of a
+//! call that is timed, which is negative. Branches to the function's own label need no
+//! change, since the block takes its place. A tail call gets the last `if` just before
+//! it. Where the module uses exceptions, the block is one that catches them all on the
+//! way: `exceptions.wat` and `legacy_exceptions.wat` beside the files above show both
+//! forms.
 
 use wasm_encoder::{BlockType, Catch, Encode, InstructionSink, MemArg, RefType, ValType};
 
@@ -96,6 +71,20 @@ impl Renumber {
             offset: 0,
         })
     }
+}
+
+/// The index that a label of a hooked function gets: labels are numbered as they are
+/// opened, and the hooks open some before the body and one before each tail call.
+pub(crate) fn renumber_label(label: u32, exceptions: Exceptions, sites: &[Site]) -> Option<u32> {
+    let before_body = match exceptions {
+        Exceptions::None | Exceptions::Legacy => 2,
+        Exceptions::Exnref => 3,
+    };
+    let is_before = |site: &&Site| match site.kind {
+        SiteKind::TailCall { labels } => labels <= label,
+        SiteKind::FunctionIndex | SiteKind::Return { .. } => false,
+    };
+    label.checked_add(before_body + sites.iter().filter(is_before).count() as u32)
 }
 
 /// Offsets before and after a rewrite, in bytes from the start of the body.
@@ -157,11 +146,11 @@ impl BodyWriter<'_> {
                     copied += 1;
                     note(out, copied);
                 }
-                (SiteKind::TailCall, Some(hooked)) => {
+                (SiteKind::TailCall { .. }, Some(hooked)) => {
                     self.exit(out, hooked);
                     note(out, copied);
                 }
-                (SiteKind::Return { .. } | SiteKind::TailCall, None) => {}
+                (SiteKind::Return { .. } | SiteKind::TailCall { .. }, None) => {}
             }
         }
         out.extend_from_slice(&body.bytes[copied..]);

@@ -6,6 +6,9 @@ use wasmparser::{
     BinaryReader, BranchHintSectionReader, IndirectNaming, Name, Naming, ProducersSectionReader,
 };
 
+use crate::body::renumber_label;
+use crate::parse::Function;
+use crate::plan::Decision;
 use crate::rewrite::Rewriter;
 use crate::{Error, Warning, leb};
 
@@ -90,7 +93,7 @@ impl Rewriter<'_, '_> {
                         names.functions(&self.function_names(&map));
                     }
                     Name::Local(map) => names.locals(&self.indirect_names(map)?),
-                    Name::Label(map) => names.labels(&self.indirect_names(map)?),
+                    Name::Label(map) => names.labels(&self.label_names(map)?),
                     Name::Type(map) => names.types(&same_names(map)?),
                     Name::Table(map) => names.tables(&same_names(map)?),
                     Name::Memory(map) => names.memories(&same_names(map)?),
@@ -142,6 +145,41 @@ impl Rewriter<'_, '_> {
         indirect(&map, |index| self.renumber.function(index).ok())
     }
 
+    fn label_names(
+        &self,
+        map: wasmparser::IndirectNameMap<'_>,
+    ) -> Result<IndirectNameMap, wasmparser::Error> {
+        let mut names = IndirectNameMap::new();
+        for function in map {
+            let function = function?;
+            let Ok(index) = self.renumber.function(function.index) else { continue };
+            let labels = match self.function_at(function.index) {
+                Some((hooked, Decision::Hook(..))) => {
+                    let sites = &self.module.sites[hooked.body.sites.clone()];
+                    let mut labels = NameMap::new();
+                    for label in function.names {
+                        let label = label?;
+                        let exceptions = self.plan.exceptions;
+                        if let Some(index) = renumber_label(label.index, exceptions, sites) {
+                            labels.append(index, label.name);
+                        }
+                    }
+                    labels
+                }
+                _ => same_names(function.names)?,
+            };
+            names.append(index, &labels);
+        }
+        Ok(names)
+    }
+
+    /// A function and what is planned for it, by its old index.
+    fn function_at(&self, index: u32) -> Option<(&Function<'_>, Decision)> {
+        let at = index.checked_sub(self.renumber.first_defined)? as usize;
+        let decision = self.plan.functions.get(at)?.decision;
+        Some((self.module.functions.get(at)?, decision))
+    }
+
     /// The branch hints at the new offsets of their instructions; `None` where
     /// they cannot be read.
     fn branch_hints(&self, contents: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -151,23 +189,19 @@ impl Rewriter<'_, '_> {
         let Ok(functions) = read else { return Ok(None) };
         let mut out = wasm_encoder::BranchHints::new();
         let mut body = Vec::new();
-        for function in functions {
-            let Ok(hints) = function.hints.into_iter().collect::<Result<Vec<_>, _>>() else {
+        for hinted in functions {
+            let Ok(hints) = hinted.hints.into_iter().collect::<Result<Vec<_>, _>>() else {
                 return Ok(None);
             };
-            let defined = function.func.checked_sub(self.renumber.first_defined);
-            let Some(at) = defined.map(|at| at as usize) else { return Ok(None) };
-            let (Some(defined), Some(planned)) =
-                (self.module.functions.get(at), self.plan.functions.get(at))
-            else {
+            let Some((function, decision)) = self.function_at(hinted.func) else {
                 return Ok(None);
             };
             let mut segments = Vec::new();
             body.clear();
-            let sites = &self.module.sites[defined.body.sites.clone()];
-            let hooked = self.hooked(defined, planned.decision)?;
+            let sites = &self.module.sites[function.body.sites.clone()];
+            let hooked = self.hooked(function, decision)?;
             let writer = self.body_writer();
-            writer.write(&mut body, &defined.body, sites, hooked.as_ref(), Some(&mut segments))?;
+            writer.write(&mut body, &function.body, sites, hooked.as_ref(), Some(&mut segments))?;
             let moved = hints.iter().map(|hint| {
                 let at = segments.partition_point(|&(old, _)| old <= hint.func_offset);
                 let (old, new) = segments[at.saturating_sub(1)];
@@ -176,7 +210,7 @@ impl Rewriter<'_, '_> {
                     branch_hint_value: u32::from(hint.taken),
                 }
             });
-            out.function_hints(self.renumber.function(function.func)?, moved.collect::<Vec<_>>());
+            out.function_hints(self.renumber.function(hinted.func)?, moved.collect::<Vec<_>>());
         }
         Ok(Some(contents_of(&out)))
     }

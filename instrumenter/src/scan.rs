@@ -35,8 +35,9 @@ pub(crate) enum SiteKind {
     FunctionIndex,
     /// A `return` inside this many blocks.
     Return { depth: u32 },
-    /// A `return_call`, `return_call_indirect` or `return_call_ref`.
-    TailCall,
+    /// A `return_call`, `return_call_indirect` or `return_call_ref` before which this
+    /// many labels were opened.
+    TailCall { labels: u32 },
 }
 
 /// What is known of a function body.
@@ -92,6 +93,7 @@ impl Scanner {
         let mut has_loop = false;
         let mut calls_import = false;
         let mut depth = 0u32;
+        let mut labels = 0u32;
         let allocations = std::mem::take(&mut self.allocations);
         let mut operators = OperatorsReader::new_with_allocs(reader, allocations);
         while !operators.eof() {
@@ -104,17 +106,23 @@ impl Scanner {
                     instructions -= 1;
                 }
                 Operator::Else => instructions -= 1,
-                Operator::Block { .. } | Operator::If { .. } => depth += 1,
+                Operator::Block { .. } | Operator::If { .. } => {
+                    depth += 1;
+                    labels += 1;
+                }
                 Operator::Loop { .. } => {
                     depth += 1;
+                    labels += 1;
                     has_loop = true;
                 }
                 Operator::TryTable { .. } => {
                     depth += 1;
+                    labels += 1;
                     self.exceptions = self.exceptions.max(Exceptions::Exnref);
                 }
                 Operator::Try { .. } => {
                     depth += 1;
+                    labels += 1;
                     self.exceptions = Exceptions::Legacy;
                 }
                 // `delegate` closes the `try` that it belongs to.
@@ -127,11 +135,11 @@ impl Scanner {
                 Operator::RefFunc { .. } => site(offset + 1, SiteKind::FunctionIndex),
                 Operator::ReturnCall { function_index } => {
                     calls_import |= function_index < imports;
-                    site(offset, SiteKind::TailCall);
+                    site(offset, SiteKind::TailCall { labels });
                     site(offset + 1, SiteKind::FunctionIndex);
                 }
                 Operator::ReturnCallIndirect { .. } | Operator::ReturnCallRef { .. } => {
-                    site(offset, SiteKind::TailCall);
+                    site(offset, SiteKind::TailCall { labels });
                 }
                 Operator::Return => site(offset, SiteKind::Return { depth }),
                 _ => {}
