@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use observe_abi::{hooks, map};
+use observe_abi::{guest, hooks, map};
 use observe_instrumenter::{Module as Parsed, Plan, Selection, Warning, read_function_map};
 use wasmtime::{AsContextMut, Engine, Instance, Module, Val};
 
@@ -57,17 +57,16 @@ impl ObservedModule {
         warnings: Arc<[Warning]>,
     ) -> Result<Self, Error> {
         let module = Module::new(engine, wasm).map_err(Error::Compile)?;
-        let other = module.imports().find_map(|import| {
-            let is_ours = import.module() == hooks::MODULE;
-            let found = import.module().starts_with(hooks::MODULE_PREFIX) && !is_ours;
-            found.then(|| import.module().to_owned())
-        });
-        match other {
-            Some(found) => Err(Error::Version { found, supported: hooks::MODULE }),
-            None => {
-                Ok(ObservedModule { module, functions: Arc::new(Functions::new(map)), warnings })
+        let contracts =
+            [(hooks::MODULE_PREFIX, hooks::MODULE), (guest::MODULE_PREFIX, guest::MODULE)];
+        for import in module.imports() {
+            for (prefix, supported) in contracts {
+                if import.module().starts_with(prefix) && import.module() != supported {
+                    return Err(Error::Version { found: import.module().to_owned(), supported });
+                }
             }
         }
+        Ok(ObservedModule { module, functions: Arc::new(Functions::new(map)), warnings })
     }
 
     /// The compiled module, to be instantiated.

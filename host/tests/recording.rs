@@ -1,0 +1,477 @@
+//! What is recorded of guests that return, throw, trap, recurse, or lie.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use observe_collector::event::{Chunk, Status};
+use observe_collector::{Collector, Counts, Exporter};
+use observe_host::{
+    Error, Failure, FunctionRow, Lost, ObservedModule, Outcome, Overhead, Recorder, Report,
+    TraceOptions,
+};
+use observe_instrumenter::Selection;
+use wasmtime::{Caller, Config, Engine, Instance, Linker, Store, Trap};
+
+struct State {
+    recorder: Recorder,
+}
+
+/// A module in a store, with a host function that calls back.
+struct Guest {
+    module: ObservedModule,
+    store: Store<State>,
+    instance: Instance,
+}
+
+fn engine() -> Engine {
+    let mut config = Config::new();
+    config.wasm_exceptions(true).wasm_function_references(true).wasm_gc(true);
+    Engine::new(&config).expect("an engine")
+}
+
+fn module(wat: &str) -> Result<ObservedModule, Error> {
+    let wasm = wat::parse_str(wat).expect("valid text");
+    ObservedModule::new(&engine(), &wasm, &Selection::all())
+}
+
+impl Guest {
+    fn new(wat: &str) -> Self {
+        let module = module(wat).expect("it can be observed");
+        let mut linker = Linker::new(module.module().engine());
+        observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)
+            .expect("an empty linker");
+        // Calls an export, and goes on whether it trapped or not.
+        linker
+            .func_wrap("host", "try", |mut caller: Caller<'_, State>, export: i32| {
+                let name = format!("export {export}");
+                let function = caller.get_export(&name).and_then(|export| export.into_func());
+                i32::from(function.expect("an export").call(&mut caller, &[], &mut []).is_ok())
+            })
+            .expect("not there yet");
+        let mut store = Store::new(module.module().engine(), State { recorder: module.recorder() });
+        let instance = linker.instantiate(&mut store, module.module()).expect("it links");
+        Guest { module, store, instance }
+    }
+
+    fn recorder(&mut self) -> &mut Recorder {
+        &mut self.store.data_mut().recorder
+    }
+
+    fn call(&mut self, export: &str) -> wasmtime::Result<()> {
+        self.instance.get_typed_func::<(), ()>(&mut self.store, export)?.call(&mut self.store, ())
+    }
+
+    /// A trace of one call, settled.
+    fn trace(&mut self, export: &str, options: TraceOptions) -> Report {
+        self.recorder().start(options);
+        let failure = self.call(export).err().map(|error| Failure::new(&self.module, &error));
+        let cells = self.module.cells(&mut self.store, &self.instance).expect("its own cells");
+        self.recorder().settle(&cells);
+        let outcome = failure.as_ref().map_or(Outcome::Returned, Outcome::Failed);
+        self.recorder().finish(outcome).expect("it was started")
+    }
+}
+
+/// A span as it arrived: its name, that of its parent, and whether it failed.
+type Arrived = (String, Option<String>, bool);
+
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<(u32, String, Option<u32>, bool, u64, u64)>>>);
+
+impl Exporter for Kept {
+    fn name(&self) -> &str {
+        "kept"
+    }
+
+    fn export(&mut self, chunk: &Chunk) {
+        for span in &chunk.spans {
+            let symbol = span.symbol.and_then(|id| chunk.trace.symbols.get(id));
+            let own = span.detail.as_ref().and_then(|detail| detail.name.clone());
+            let name = symbol.map(|symbol| symbol.name.clone()).or(own).expect("a name");
+            let parent = span.parent.map(|parent| parent.0);
+            let failed = span.status == Status::Error;
+            let (start, end) = (span.start_unix_nanos, span.end_unix_nanos);
+            self.0.lock().expect("whole").push((span.number.0, name, parent, failed, start, end));
+        }
+    }
+
+    fn flush(&mut self, _: Instant) {}
+
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
+
+    fn last_error(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Kept {
+    /// The spans in the order in which they began.
+    fn arrived(&self) -> Vec<Arrived> {
+        let spans = self.0.lock().expect("whole");
+        let mut spans: Vec<_> = spans.iter().collect();
+        spans.sort_by_key(|span| (span.4, std::cmp::Reverse(span.5)));
+        let name = |number: u32| {
+            let found = spans.iter().find(|span| span.0 == number);
+            found.unwrap_or_else(|| panic!("no span {number}")).1.clone()
+        };
+        spans.iter().map(|span| (span.1.clone(), span.2.map(name), span.3)).collect()
+    }
+}
+
+/// A trace of one call with each call a span; also the spans.
+fn spans_of(guest: &mut Guest, export: &str) -> (Report, Vec<Arrived>) {
+    let kept = Kept::default();
+    let collector = Collector::builder().exporter(Box::new(kept.clone())).start();
+    let options = TraceOptions::new("root").min_duration(Duration::ZERO).sink(collector.handle());
+    let report = guest.trace(export, options);
+    collector.shutdown(Duration::from_secs(10));
+    let arrived = kept.arrived();
+    assert_eq!(arrived.len() as u64, report.spans);
+    (report, arrived)
+}
+
+fn span(name: &str, parent: &str, failed: bool) -> Arrived {
+    (name.to_owned(), (!parent.is_empty()).then(|| parent.to_owned()), failed)
+}
+
+fn row<'a>(report: &'a Report, name: &str) -> &'a FunctionRow {
+    let row = report.functions.iter().find(|row| row.name == name);
+    row.unwrap_or_else(|| panic!("no {name}: {report:?}"))
+}
+
+#[test]
+fn calls_nest() {
+    let mut guest = Guest::new(
+        r#"(module
+             (func $leaf)
+             (func $middle (call $leaf) (call $leaf))
+             (func (export "go") (call $middle) (call $leaf)))"#,
+    );
+    let (report, spans) = spans_of(&mut guest, "go");
+    let expected = [
+        span("root", "", false),
+        span("go", "root", false),
+        span("middle", "go", false),
+        span("leaf", "middle", false),
+        span("leaf", "middle", false),
+        span("leaf", "go", false),
+    ];
+    assert_eq!(spans, expected);
+    assert_eq!((row(&report, "leaf").calls, row(&report, "leaf").timed_calls), (3, 3));
+    let (go, middle) = (row(&report, "go"), row(&report, "middle"));
+    assert!(go.total_nanos >= middle.total_nanos + go.self_nanos, "{report:?}");
+    assert_eq!(report.lost, Lost::default());
+}
+
+#[test]
+fn indirect_calls_are_seen() {
+    let mut guest = Guest::new(
+        r#"(module
+             (type $t (func))
+             (table funcref (elem $pointed_to))
+             (elem declare func $referred_to)
+             (func $pointed_to)
+             (func $referred_to)
+             (func (export "go")
+               (call_indirect (type $t) (i32.const 0))
+               (call_ref $t (ref.func $referred_to))))"#,
+    );
+    let (_, spans) = spans_of(&mut guest, "go");
+    assert!(spans.contains(&span("pointed_to", "go", false)), "{spans:?}");
+    assert!(spans.contains(&span("referred_to", "go", false)), "{spans:?}");
+}
+
+#[test]
+fn exceptions_close_what_they_leave_and_nothing_else() {
+    let mut guest = Guest::new(
+        r#"(module
+             (tag $e)
+             (func $throws (throw $e))
+             (func $passes (call $throws))
+             (func $after)
+             (func $inside (block $h (try_table (catch $e $h) (throw $e))) (call $after))
+             (func (export "go")
+               (block $h (try_table (catch $e $h) (call $passes)))
+               (call $after)
+               (call $inside)))"#,
+    );
+    let (report, spans) = spans_of(&mut guest, "go");
+    let expected = [
+        span("root", "", false),
+        span("go", "root", false),
+        span("passes", "go", false),
+        span("throws", "passes", false),
+        span("after", "go", false),
+        span("inside", "go", false),
+        span("after", "inside", false),
+    ];
+    assert_eq!(spans, expected);
+    assert_eq!(report.lost, Lost::default());
+}
+
+#[test]
+fn a_loop_of_tail_calls_leaves_one_frame_at_a_time() {
+    let mut guest = Guest::new(
+        r#"(module
+             (func $even (param i32)
+               (if (local.get 0) (then (return_call $odd (i32.sub (local.get 0) (i32.const 1))))))
+             (func $odd (param i32)
+               (return_call $even (i32.sub (local.get 0) (i32.const 1))))
+             (func (export "go") (call $even (i32.const 200000))))"#,
+    );
+    let report = guest.trace("go", TraceOptions::new("root"));
+    assert_eq!((row(&report, "even").calls, row(&report, "odd").calls), (100_001, 100_000));
+    assert_eq!(report.lost, Lost::default());
+}
+
+#[test]
+fn a_trap_closes_every_open_span_and_the_next_trace_starts_clean() {
+    let mut guest = Guest::new(
+        r#"(module
+             (func $done)
+             (func $inner (call $done) unreachable)
+             (func (export "trap") (call $inner))
+             (func (export "fine")))"#,
+    );
+    let (report, spans) = spans_of(&mut guest, "trap");
+    let expected = [
+        span("root", "", true),
+        span("trap", "root", true),
+        span("inner", "trap", true),
+        span("done", "inner", false),
+    ];
+    assert_eq!(spans, expected);
+    assert_eq!((row(&report, "inner").errors, row(&report, "done").errors), (1, 0));
+    let (report, spans) = spans_of(&mut guest, "fine");
+    assert_eq!(spans, [span("root", "", false), span("fine", "root", false)]);
+    assert_eq!(report.functions.len(), 1, "counts start anew: {report:?}");
+}
+
+#[test]
+fn a_trap_that_the_host_catches_closes_what_it_left() {
+    let mut guest = Guest::new(
+        r#"(module
+             (import "host" "try" (func $try (param i32) (result i32)))
+             (func $deep unreachable)
+             (func (export "export 0") (call $deep))
+             (func $after)
+             (func $outer (drop (call $try (i32.const 0))))
+             (func (export "go") (call $outer) (call $after)))"#,
+    );
+    let (report, spans) = spans_of(&mut guest, "go");
+    assert!(spans.contains(&span("deep", "export 0", false)), "{spans:?}");
+    // Its caller's exit closes it, so that what comes later is not under it.
+    assert!(spans.contains(&span("after", "go", false)), "{spans:?}");
+    assert_eq!(report.lost, Lost::default());
+}
+
+#[test]
+fn a_failure_tells_its_kind_and_its_backtrace() {
+    let mut guest = Guest::new(
+        r#"(module
+             (func $inner (drop (i32.load (i32.const -1))))
+             (memory 1)
+             (func (export "go") (call $inner)))"#,
+    );
+    let error = guest.call("go").expect_err("it traps");
+    assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::MemoryOutOfBounds));
+    let failure = Failure::new(&guest.module, &error);
+    assert_eq!(failure.error_type, "memory_out_of_bounds");
+    let frames: Vec<_> =
+        failure.backtrace.iter().map(|frame| (frame.function.as_str(), frame.index)).collect();
+    assert_eq!(frames, [("inner", 0), ("go", 1)], "with the indices of the original");
+}
+
+#[test]
+fn recursion_is_not_counted_twice() {
+    let mut guest = Guest::new(
+        r#"(module
+             (func $down (param i32)
+               (if (local.get 0) (then (call $down (i32.sub (local.get 0) (i32.const 1))))))
+             (func (export "go") (call $down (i32.const 1000))))"#,
+    );
+    let report = guest.trace("go", TraceOptions::new("root"));
+    let (go, down) = (row(&report, "go"), row(&report, "down"));
+    assert_eq!(down.calls, 1001);
+    assert!(down.total_nanos <= go.total_nanos, "{report:?}");
+    assert!(down.self_nanos <= down.total_nanos, "{report:?}");
+}
+
+const MANY_CALLS: &str = r#"(module
+  (func $leaf)
+  (func $twice (call $leaf) (call $leaf))
+  (func (export "go") (local i32)
+    (loop $l
+      (call $twice)
+      (br_if $l
+        (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 50000))))))"#;
+
+#[test]
+fn counts_are_exact_at_any_overhead_and_in_any_order() {
+    let mut guest = Guest::new(MANY_CALLS);
+    let modes = [
+        Overhead::budget(5.0),
+        Overhead::off(),
+        Overhead::all(),
+        Overhead::off(),
+        Overhead::budget(0.1),
+        Overhead::all(),
+    ];
+    for overhead in modes {
+        let report = guest.trace("go", TraceOptions::new("root").overhead(overhead));
+        let counts = ["go", "twice", "leaf"].map(|name| row(&report, name).calls);
+        assert_eq!(counts, [1, 50_000, 100_000], "{overhead:?}");
+    }
+}
+
+#[test]
+fn a_budget_times_some_and_off_times_none() {
+    let timed = |overhead| {
+        let mut guest = Guest::new(MANY_CALLS);
+        let report = guest.trace("go", TraceOptions::new("root").overhead(overhead));
+        row(&report, "leaf").timed_calls
+    };
+    assert_eq!(timed(Overhead::all()), 100_000);
+    assert!((1..50_000).contains(&timed(Overhead::budget(5.0))));
+    assert_eq!(timed(Overhead::off()), 0);
+}
+
+#[test]
+fn short_calls_are_folded_and_counted() {
+    let mut guest = Guest::new(MANY_CALLS);
+    let report =
+        guest.trace("go", TraceOptions::new("root").min_duration(Duration::from_secs(3600)));
+    assert_eq!((report.spans, report.folded), (1, 150_001));
+    assert_eq!(row(&report, "leaf").timed_calls, 100_000);
+}
+
+#[test]
+fn a_store_that_is_dropped_hands_its_spans_over() {
+    let kept = Kept::default();
+    let collector = Collector::builder().exporter(Box::new(kept.clone())).start();
+    let mut guest = Guest::new("(module (func (export \"go\")))");
+    let options = TraceOptions::new("root").min_duration(Duration::ZERO).sink(collector.handle());
+    guest.recorder().start(options);
+    guest.call("go").expect("it returns");
+    drop(guest);
+    collector.shutdown(Duration::from_secs(10));
+    assert_eq!(kept.arrived(), [span("root", "", true), span("go", "root", false)]);
+}
+
+#[test]
+fn a_guest_that_calls_the_hooks_itself_distorts_its_own_trace_at_most() {
+    let mut guest = Guest::new(
+        r#"(module
+             (import "observe:hooks@1" "enter" (func $enter (param i32) (result i32 i32)))
+             (import "observe:hooks@1" "exit" (func $exit (param i32)))
+             (import "observe:guest@1" "span-begin" (func $begin (param i32 i32) (result i32)))
+             (import "observe:guest@1" "span-end" (func $end (param i32)))
+             (memory (export "memory") 1)
+             (func (export "go") (local $n i32)
+               ;; Ids that no function has, tokens that nobody gave, the root's among them.
+               (drop (drop (call $enter (i32.const 99))))
+               (drop (drop (call $enter (i32.const -1))))
+               (call $exit (i32.const 0))
+               (call $exit (i32.const 1))
+               (call $exit (i32.const -1))
+               (call $exit (i32.const 0x80000000))
+               (call $exit (i32.const 0x7fffffff))
+               (call $exit (i32.const -1048577))
+               ;; Names beyond the memory, and of no length that could be.
+               (drop (call $begin (i32.const -1) (i32.const 1)))
+               (drop (call $begin (i32.const 65530) (i32.const 100)))
+               (drop (call $begin (i32.const 0) (i32.const -1)))
+               (call $end (i32.const -5))
+               ;; A name with bytes that are no UTF-8.
+               (i32.store (i32.const 0) (i32.const 0xff41fe42))
+               (call $end (call $begin (i32.const 0) (i32.const 4)))
+               ;; Entries without end.
+               (loop $l
+                 (drop (drop (call $enter (i32.const 0))))
+                 (br_if $l (i32.lt_u
+                   (local.tee $n (i32.add (local.get $n) (i32.const 1)))
+                   (i32.const 100000))))))"#,
+    );
+    let report = guest.trace("go", TraceOptions::new("root"));
+    assert_eq!(report.lost.unknown_ids, 2);
+    assert!(report.lost.stale_exits >= 5, "{report:?}");
+    assert_eq!(report.lost.unreadable_names, 3);
+    assert!(report.lost.too_deep > 30_000, "{report:?}");
+    assert_eq!(row(&report, "B\u{fffd}A\u{fffd}").calls, 1);
+    let (_, spans) = spans_of(&mut guest, "go");
+    assert_eq!(spans.iter().filter(|span| span.1.is_none()).count(), 1, "one root");
+}
+
+#[test]
+fn a_span_that_is_left_open_ends_with_its_function() {
+    let mut guest = Guest::new(
+        r#"(module
+             (import "observe:guest@1" "span-begin" (func $begin (param i32 i32) (result i32)))
+             (memory (export "memory") 1)
+             (data (i32.const 0) "left open")
+             (func $careless (drop (call $begin (i32.const 0) (i32.const 9))))
+             (func $after)
+             (func (export "go") (call $careless) (call $after)))"#,
+    );
+    let (_, spans) = spans_of(&mut guest, "go");
+    assert!(spans.contains(&span("left open", "careless", false)), "{spans:?}");
+    assert!(spans.contains(&span("after", "go", false)), "{spans:?}");
+}
+
+#[test]
+fn names_without_end_are_cut_to_the_quota() {
+    let mut guest = Guest::new(
+        r#"(module
+             (import "observe:guest@1" "span-begin" (func $begin (param i32 i32) (result i32)))
+             (import "observe:guest@1" "span-end" (func $end (param i32)))
+             (memory (export "memory") 1)
+             (func (export "go") (local $n i32)
+               (loop $l
+                 (i32.store (i32.const 0) (i32.or (local.get $n) (i32.const 0x40404040)))
+                 (i32.store8 (i32.const 1) (i32.add (i32.const 33) (i32.and (local.get $n) (i32.const 63))))
+                 (i32.store8 (i32.const 2) (i32.add (i32.const 33) (i32.shr_u (local.get $n) (i32.const 6))))
+                 (call $end (call $begin (i32.const 1) (i32.const 2)))
+                 (br_if $l (i32.lt_u
+                   (local.tee $n (i32.add (local.get $n) (i32.const 1)))
+                   (i32.const 2000))))))"#,
+    );
+    let report = guest.trace("go", TraceOptions::new("root"));
+    assert_eq!(report.lost.excess_names, 1000);
+    assert_eq!(row(&report, "(more names)").calls, 1000);
+}
+
+#[test]
+fn a_contract_of_another_version_is_named() {
+    for contract in ["hooks", "guest"] {
+        let wat = format!(
+            r#"(module (import "observe:{contract}@99" "enter" (func (param i32)))
+                       (func (export "go")))"#
+        );
+        let error = module(&wat).err().expect("it is refused").to_string();
+        for version in [99, 1] {
+            assert!(error.contains(&format!("observe:{contract}@{version}")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn hooks_are_added_once() {
+    let mut linker: Linker<State> = Linker::new(&engine());
+    fn recorder(state: &mut State) -> &mut Recorder {
+        &mut state.recorder
+    }
+    observe_host::add_to_linker(&mut linker, recorder).expect("an empty linker");
+    let error = observe_host::add_to_linker(&mut linker, recorder).expect_err("they are there");
+    assert!(error.to_string().contains("observe:hooks@1"), "{error}");
+}
+
+#[test]
+fn a_parent_of_another_process_is_kept() {
+    use observe_collector::event::{SpanId, TraceId};
+    let mut guest = Guest::new("(module (func (export \"go\")))");
+    let trace = TraceId([7; 16]);
+    let options = TraceOptions::new("root").parent(trace, SpanId([8; 8]));
+    assert_eq!(guest.trace("go", options).trace_id, trace);
+}
