@@ -41,7 +41,7 @@ macro_rules! hex_format {
 hex_format!(TraceId);
 hex_format!(SpanId);
 
-/// A span's place in the order in which the spans of its trace began; the root is 0.
+/// A number that no other span of the trace has; the root's is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpanNumber(pub u32);
 

@@ -1,2 +1,101 @@
-//! .
+//! Takes the spans that a host recorded and delivers them.
+//!
+//! # Life cycle
+//!
+//! ```text
+//! host threads           collector's thread                  exporter's thread
+//! Handle::send ─ chunk ─▶ Exporter::export ─ encode, batch ─▶ POST, retry
+//!    │ full: counted          │ each exporter in turn            │ refused: counted
+//! ```
+//!
+//! A [`Collector`] is built with its exporters and started. Hosts send [`event::Chunk`]s
+//! through [`Handle`]s, which never wait unless asked to ([`OnFull`]). One thread hands
+//! each chunk to every [`Exporter`] in turn; one that waits for a network, such as
+//! [`otlp::HttpExporter`], does so on a thread of its own. [`Collector::shutdown`]
+//! delivers what is left and returns a [`Report`].
+//!
+//! Every span is accounted for: in each report, at any time, the spans accepted are those
+//! delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]).
+//!
+//! This crate knows nothing of WebAssembly.
+//!
+//! # Example
+//!
+//! An exporter that counts spans, and the whole life of a collector.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::{Duration, Instant};
+//!
+//! use observe_collector::event::{
+//!     Chunk, SpanNumber, SpanRecord, Status, Symbol, SymbolId, SymbolTable, TraceId, TraceInfo,
+//! };
+//! use observe_collector::{Collector, Counts, Exporter};
+//!
+//! #[derive(Default)]
+//! struct InMemory {
+//!     names: Vec<String>,
+//! }
+//!
+//! impl Exporter for InMemory {
+//!     fn name(&self) -> &str {
+//!         "memory"
+//!     }
+//!     fn export(&mut self, chunk: &Chunk) {
+//!         for span in &chunk.spans {
+//!             let symbol = span.symbol.and_then(|id| chunk.trace.symbols.get(id));
+//!             self.names.push(symbol.map_or_else(String::new, |symbol| symbol.name.clone()));
+//!         }
+//!     }
+//!     fn flush(&mut self, _deadline: Instant) {}
+//!     fn counts(&self) -> Counts {
+//!         let spans = self.names.len() as u64;
+//!         Counts { accepted: spans, delivered: spans, ..Counts::default() }
+//!     }
+//!     fn last_error(&self) -> Option<String> {
+//!         None
+//!     }
+//! }
+//!
+//! let symbol = Symbol { name: "fib".to_owned(), attributes: Vec::new() };
+//! let trace = Arc::new(TraceInfo {
+//!     trace_id: TraceId([1; 16]),
+//!     parent: None,
+//!     seed: 7,
+//!     symbols: Arc::new(SymbolTable::new(vec![symbol])),
+//! });
+//! let span = SpanRecord {
+//!     start_unix_nanos: 1_700_000_000_000_000_000,
+//!     end_unix_nanos: 1_700_000_000_000_000_900,
+//!     number: SpanNumber(0),
+//!     parent: None,
+//!     symbol: Some(SymbolId(0)),
+//!     status: Status::Unset,
+//!     detail: None,
+//! };
+//!
+//! let collector = Collector::builder().exporter(Box::new(InMemory::default())).start();
+//! collector.handle().send(Chunk { trace, spans: vec![span] });
+//! let report = collector.shutdown(Duration::from_secs(1));
+//!
+//! let memory = &report.exporters[0];
+//! assert_eq!(memory.name, "memory");
+//! assert_eq!((memory.counts.accepted, memory.counts.delivered), (1, 1));
+//! ```
+
 pub mod event;
+
+mod channel;
+mod collector;
+mod env;
+mod exporter;
+pub mod otlp;
+mod resource;
+mod stats;
+
+pub use channel::{Handle, OnFull};
+pub use collector::{Builder, Collector};
+pub use env::ListError;
+pub use exporter::Exporter;
+pub use resource::{Resource, ResourceError};
+pub use stats::{Counts, Dropped, ExporterReport, Report};

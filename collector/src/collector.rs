@@ -1,0 +1,264 @@
+//! The life cycle: one thread that takes chunks from the channel and gives them
+//! to each exporter.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use crate::channel::{Handle, Intake, Message, OnFull, channel};
+use crate::exporter::Exporter;
+use crate::stats::{Counts, ExporterReport, Report};
+
+/// Chunks that wait in the channel before it counts as full.
+const DEFAULT_CAPACITY: usize = 1024;
+
+/// How much longer than the deadline a caller waits for the thread's answer.
+/// An exporter that keeps to its deadline needs only the time to say so.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// What a [`Collector`] is made from.
+pub struct Builder {
+    exporters: Vec<Box<dyn Exporter>>,
+    capacity: usize,
+    on_full: OnFull,
+}
+
+impl Builder {
+    /// Adds an exporter. Each gets all chunks, in the order in which they were added.
+    pub fn exporter(mut self, exporter: Box<dyn Exporter>) -> Self {
+        self.exporters.push(exporter);
+        self
+    }
+
+    /// How many chunks the channel holds; 1,024 unless told, and at least one.
+    pub fn capacity(mut self, chunks: usize) -> Self {
+        self.capacity = chunks;
+        self
+    }
+
+    /// What to do with a chunk when the channel is full; [`OnFull::Drop`] unless told.
+    pub fn on_full(mut self, on_full: OnFull) -> Self {
+        self.on_full = on_full;
+        self
+    }
+
+    /// Starts the collector's thread.
+    ///
+    /// If the operating system refuses a thread, everything that is sent is counted
+    /// as `closed` and the report says so.
+    pub fn start(self) -> Collector {
+        let (handle, messages) = channel(self.capacity, self.on_full);
+        let names = self.exporters.iter().map(|exporter| exporter.name().to_owned()).collect();
+        let worker =
+            Worker { exporters: self.exporters, handed: 0, intake: handle.intake().clone() };
+        let thread = thread::Builder::new()
+            .name("observe-collector".to_owned())
+            .spawn(|| worker.run(messages));
+        Collector { handle, names, thread: thread.ok() }
+    }
+}
+
+/// The running collector. See the [crate page](crate) for its life cycle.
+///
+/// Dropping it without [`Collector::shutdown`] closes the channel and gives up what
+/// is not delivered, without waiting and without a report.
+#[derive(Debug)]
+pub struct Collector {
+    handle: Handle,
+    names: Vec<String>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Collector {
+    /// What a collector is made from: no exporters, a channel of 1,024 chunks, [`OnFull::Drop`].
+    pub fn builder() -> Builder {
+        Builder { exporters: Vec::new(), capacity: DEFAULT_CAPACITY, on_full: OnFull::default() }
+    }
+
+    /// A way to send chunks to this collector.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until everything that was sent before is delivered, rejected or dropped,
+    /// at most for `timeout`. Returns whether that is so.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let deadline = after(timeout);
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.handle.messages().send_deadline(Message::Flush { deadline, reply }, deadline).is_ok()
+            && answer.recv_deadline(graced(deadline)).unwrap_or(false)
+    }
+
+    /// What became of all spans so far; `None` if the thread does not answer within
+    /// `timeout`, because it flushes or an exporter holds it.
+    pub fn report(&self, timeout: Duration) -> Option<Report> {
+        let deadline = after(timeout);
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.handle.messages().send_deadline(Message::Report { reply }, deadline).ok()?;
+        answer.recv_deadline(deadline).ok()
+    }
+
+    /// Closes the channel, delivers what was sent before, and stops the thread.
+    ///
+    /// Returns within about `timeout`. What is not delivered by then is dropped and
+    /// counted, so in the report nothing is queued.
+    pub fn shutdown(mut self, timeout: Duration) -> Report {
+        let deadline = after(timeout);
+        self.handle.intake().close();
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        let message = Message::Shutdown { deadline, reply };
+        let sent = self.handle.messages().send_deadline(message, graced(deadline));
+        let report = match sent {
+            Ok(()) => answer.recv_deadline(graced(deadline)).ok(),
+            Err(_) => None,
+        };
+        let thread = self.thread.take();
+        let Some(report) = report else {
+            return self.report_of_silence(thread.is_some());
+        };
+        // The thread has answered, so it is at its end.
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+        report
+    }
+
+    /// The report when the thread gives none: all that entered the channel is lost.
+    fn report_of_silence(&self, started: bool) -> Report {
+        let offered = self.handle.intake().read();
+        let mut dropped = offered.dropped;
+        dropped.undelivered = offered.spans - dropped.total();
+        let counts = Counts { accepted: offered.spans, dropped, ..Counts::default() };
+        let error = if started {
+            "the collector's thread did not answer: an exporter panicked or waits past its deadline"
+        } else {
+            "the collector's thread could not be started: the system has too few resources"
+        };
+        let report = |name: &String| ExporterReport {
+            name: name.clone(),
+            counts,
+            last_error: Some(error.to_owned()),
+        };
+        Report { exporters: self.names.iter().map(report).collect() }
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        // After an orderly shutdown the thread was taken.
+        if self.thread.is_some() {
+            self.handle.intake().close();
+            let (reply, _) = crossbeam_channel::bounded(1);
+            let deadline = Instant::now();
+            let message = Message::Shutdown { deadline, reply };
+            let _ = self.handle.messages().send_deadline(message, graced(deadline));
+        }
+    }
+}
+
+/// What the thread owns.
+struct Worker {
+    exporters: Vec<Box<dyn Exporter>>,
+    /// Spans that were given to the exporters.
+    handed: u64,
+    intake: Arc<Intake>,
+}
+
+impl Worker {
+    fn run(mut self, messages: Receiver<Message>) {
+        while let Ok(message) = messages.recv() {
+            if let Message::Shutdown { deadline, reply } = message {
+                // Senders that were past the check when the channel was closed, or
+                // that waited for room, come in behind this message.
+                while let Ok(message) = messages.try_recv() {
+                    self.handle_message(message);
+                }
+                self.start_delivery();
+                for exporter in &mut self.exporters {
+                    exporter.shutdown(deadline);
+                }
+                // From here senders fail. What came in since the last look is lost and
+                // is counted as closed.
+                drop(messages);
+                let _ = reply.send(self.report(Channel::Closed));
+                return;
+            }
+            self.handle_message(message);
+        }
+    }
+
+    fn handle_message(&mut self, message: Message) {
+        match message {
+            Message::Chunk(chunk) => {
+                self.handed += chunk.spans.len() as u64;
+                for exporter in &mut self.exporters {
+                    exporter.export(&chunk);
+                }
+            }
+            Message::Flush { deadline, reply } => {
+                self.start_delivery();
+                for exporter in &mut self.exporters {
+                    exporter.flush(deadline);
+                }
+                let done = self.exporters.iter().all(|exporter| exporter.counts().queued == 0);
+                let _ = reply.send(done);
+            }
+            Message::Report { reply } => {
+                let _ = reply.send(self.report(Channel::Open));
+            }
+            // Only its sender can have sent another, and it sends one.
+            Message::Shutdown { .. } => {}
+        }
+    }
+
+    /// Has all exporters deliver at the same time, so that a slow one does not
+    /// use up the time of those behind it.
+    fn start_delivery(&mut self) {
+        let now = Instant::now();
+        for exporter in &mut self.exporters {
+            exporter.flush(now);
+        }
+    }
+
+    /// What the exporters say, with what happened before the spans reached them.
+    fn report(&self, channel: Channel) -> Report {
+        let offered = self.intake.read();
+        let in_channel = offered.spans - offered.dropped.total() - self.handed;
+        let report = |exporter: &dyn Exporter| {
+            let mut counts = exporter.counts();
+            counts.accepted = offered.spans;
+            counts.dropped.channel_full += offered.dropped.channel_full;
+            counts.dropped.closed += offered.dropped.closed;
+            match channel {
+                Channel::Open => counts.queued += in_channel,
+                Channel::Closed => counts.dropped.closed += in_channel,
+            }
+            ExporterReport {
+                name: exporter.name().to_owned(),
+                counts,
+                last_error: exporter.last_error(),
+            }
+        };
+        Report { exporters: self.exporters.iter().map(|exporter| report(&**exporter)).collect() }
+    }
+}
+
+/// Whether what is in the channel can still reach the exporters.
+#[derive(Clone, Copy)]
+enum Channel {
+    Open,
+    Closed,
+}
+
+/// The moment at which a timeout that starts now ends.
+fn after(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    // `Instant` cannot tell of all times that `Duration` can: a year is for ever.
+    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(365 * 24 * 60 * 60))
+}
+
+fn graced(deadline: Instant) -> Instant {
+    deadline.checked_add(GRACE).unwrap_or(deadline)
+}

@@ -1,0 +1,45 @@
+//! Where chunks go: the one trait that a destination implements.
+
+use std::time::Instant;
+
+use crate::event::Chunk;
+use crate::stats::Counts;
+
+/// A destination of spans.
+///
+/// All methods run on the collector's thread, one after the other. An exporter
+/// that talks to a network hands its work to a thread of its own: while
+/// [`Exporter::export`] waits, no other exporter gets anything and the channel fills.
+///
+/// Of what it was given, an exporter accounts for every span:
+/// `accepted = delivered + rejected + dropped + queued` holds for
+/// [`Exporter::counts`] whenever it is called.
+pub trait Exporter: Send {
+    /// What a report calls this exporter, such as `otlp`.
+    fn name(&self) -> &str;
+
+    /// Takes the spans of a chunk. Does not wait on the network.
+    fn export(&mut self, chunk: &Chunk);
+
+    /// Starts the delivery of everything taken so far and waits until all of it is
+    /// delivered, rejected or dropped, or until the deadline. A deadline that
+    /// has passed means: start, and do not wait.
+    ///
+    /// What is not done by then stays queued.
+    fn flush(&mut self, deadline: Instant);
+
+    /// As [`Exporter::flush`], but for the last time: what is not done by the
+    /// deadline is dropped, and counted as such. [`Exporter::export`] is
+    /// not called again.
+    ///
+    /// Without an implementation this flushes.
+    fn shutdown(&mut self, deadline: Instant) {
+        self.flush(deadline);
+    }
+
+    /// What became of the spans that this exporter was given.
+    fn counts(&self) -> Counts;
+
+    /// The last thing that went wrong, in one line; `None` if nothing ever did.
+    fn last_error(&self) -> Option<String>;
+}

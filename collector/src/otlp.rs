@@ -1,0 +1,23 @@
+//! Delivery by the [OpenTelemetry protocol].
+//!
+//! Spans are encoded as they come ([`HttpExporter`]), gathered into batches, queued and
+//! posted. Encoding and batching run on the collector's thread, requests on one
+//! of the exporter's own.
+//!
+//! [OpenTelemetry protocol]: https://opentelemetry.io/docs/specs/otlp/
+
+mod batch;
+mod config;
+mod encode;
+mod http;
+mod pipeline;
+mod proto;
+mod queue;
+mod response;
+mod retry;
+mod template;
+mod transport;
+
+pub use config::{Config, ConfigError};
+pub use encode::{Encoder, TraceEncoder};
+pub use http::HttpExporter;

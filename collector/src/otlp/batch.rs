@@ -1,0 +1,228 @@
+//! The batch in the making, and what a finished one looks like.
+
+use std::time::{Duration, Instant};
+
+use super::proto::{attribute_len, field_len, put_attribute, put_head, put_string, string_len};
+use crate::event::Attribute;
+use crate::resource::Resource;
+
+/// `ExportTraceServiceRequest.resource_spans`.
+const RESOURCE_SPANS: u8 = 1;
+/// `ResourceSpans.resource` and `ScopeSpans.scope`.
+const WHO: u8 = 1;
+/// `ResourceSpans.scope_spans`.
+const SCOPE_SPANS: u8 = 2;
+/// `Resource.attributes`.
+const RESOURCE_ATTRIBUTES: u8 = 1;
+/// The instrumentation scope of all our spans.
+const SCOPE_NAME: &str = "observe";
+
+/// When a batch is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchLimits {
+    /// It has this many spans.
+    pub(crate) spans: usize,
+    /// Its spans have at least this many bytes, so it exceeds them by less than one span.
+    pub(crate) bytes: usize,
+    /// Its first span has waited for this long.
+    pub(crate) delay: Duration,
+}
+
+impl Default for BatchLimits {
+    /// Spans and delay as the [specification] has them. The bytes stay well below the
+    /// 4 MiB that gRPC receivers take, which often share their limit with HTTP.
+    ///
+    /// [specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
+    fn default() -> Self {
+        BatchLimits { spans: 512, bytes: 2 << 20, delay: Duration::from_secs(5) }
+    }
+}
+
+/// A finished `ExportTraceServiceRequest`.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// The message, behind room that was not needed.
+    bytes: Vec<u8>,
+    start: usize,
+    /// How many spans it has.
+    pub(crate) spans: u64,
+}
+
+impl Batch {
+    /// The encoded message.
+    pub(crate) fn body(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// The memory, to be used again.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Gathers encoded spans into batches. Reads no clock.
+///
+/// The messages around the spans begin with their length, which is known
+/// only at the end. So room is left in front, and they are written into it backwards.
+pub(crate) struct Batcher {
+    limits: BatchLimits,
+    /// The encoded `ResourceSpans.resource`.
+    resource: Vec<u8>,
+    /// The encoded `ScopeSpans.scope`.
+    scope: Vec<u8>,
+    headroom: usize,
+    buffer: Vec<u8>,
+    /// Memory of a batch that is done.
+    spare: Vec<u8>,
+    spans: usize,
+    opened: Option<Instant>,
+}
+
+impl Batcher {
+    pub(crate) fn new(limits: BatchLimits, resource: &Resource) -> Self {
+        let resource = encode_resource(resource.attributes());
+        let scope = encode_scope();
+        // Two tags and lengths of at most ten bytes.
+        let headroom = 2 * 11 + resource.len() + scope.len();
+        let (buffer, spare) = (Vec::new(), Vec::new());
+        Batcher { limits, resource, scope, headroom, buffer, spare, spans: 0, opened: None }
+    }
+
+    /// Adds the span that `put` appends to the buffer it is given. Returns the batch if
+    /// it is finished.
+    pub(crate) fn push(&mut self, now: Instant, put: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
+        if self.opened.is_none() {
+            self.opened = Some(now);
+            self.buffer = std::mem::take(&mut self.spare);
+            self.buffer.resize(self.headroom, 0);
+        }
+        put(&mut self.buffer);
+        self.spans += 1;
+        let full = self.spans >= self.limits.spans
+            || self.buffer.len() - self.headroom >= self.limits.bytes;
+        if full { self.finish() } else { None }
+    }
+
+    /// When the batch is to be finished even if nothing more comes.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.opened?.checked_add(self.limits.delay)
+    }
+
+    /// The spans in the batch in the making.
+    pub(crate) fn spans(&self) -> u64 {
+        self.spans as u64
+    }
+
+    /// Memory for the batch after this one.
+    pub(crate) fn reuse(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() <= self.limits.bytes.saturating_mul(2) {
+            self.spare = buffer;
+        }
+    }
+
+    /// The batch as far as it is, if there is one.
+    pub(crate) fn finish(&mut self) -> Option<Batch> {
+        self.opened.take()?;
+        let spans = std::mem::take(&mut self.spans) as u64;
+        let mut bytes = std::mem::take(&mut self.buffer);
+        let scope_spans = self.scope.len() + bytes.len() - self.headroom;
+        let resource_spans = self.resource.len() + field_len(scope_spans);
+        let mut head = Vec::with_capacity(self.headroom);
+        put_head(&mut head, RESOURCE_SPANS, resource_spans);
+        head.extend_from_slice(&self.resource);
+        put_head(&mut head, SCOPE_SPANS, scope_spans);
+        head.extend_from_slice(&self.scope);
+        let start = self.headroom - head.len();
+        bytes[start..self.headroom].copy_from_slice(&head);
+        Some(Batch { bytes, start, spans })
+    }
+}
+
+fn encode_resource(attributes: &[Attribute]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_head(&mut out, WHO, attributes.iter().map(attribute_len).sum());
+    for attribute in attributes {
+        put_attribute(&mut out, RESOURCE_ATTRIBUTES, attribute);
+    }
+    out
+}
+
+/// `InstrumentationScope`: name and version.
+fn encode_scope() -> Vec<u8> {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut out = Vec::new();
+    put_head(&mut out, WHO, string_len(SCOPE_NAME) + string_len(version));
+    put_string(&mut out, 1, SCOPE_NAME);
+    put_string(&mut out, 2, version);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{BatchLimits, Batcher};
+    use crate::resource::Resource;
+
+    const LIMITS: BatchLimits = BatchLimits { spans: 3, bytes: 100, delay: Duration::from_secs(5) };
+
+    fn batcher() -> Batcher {
+        Batcher::new(LIMITS, &Resource::new())
+    }
+
+    fn put(bytes: usize) -> impl FnOnce(&mut Vec<u8>) {
+        move |out| out.resize(out.len() + bytes, 0xee)
+    }
+
+    #[test]
+    fn a_batch_is_finished_by_its_last_span() {
+        let (mut batcher, now) = (batcher(), Instant::now());
+        for _ in 0..2 {
+            assert!(batcher.push(now, put(1)).is_none());
+            assert!(batcher.push(now, put(1)).is_none());
+            assert_eq!(batcher.spans(), 2);
+            let batch = batcher.push(now, put(1)).expect("the third span fills the batch");
+            assert_eq!(batch.spans, 3);
+            assert!(batch.body().ends_with(&[0xee; 3]));
+            assert_eq!(batcher.spans(), 0);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_finished_by_its_bytes() {
+        let (mut batcher, now) = (batcher(), Instant::now());
+        assert!(batcher.push(now, put(99)).is_none());
+        assert_eq!(batcher.push(now, put(1)).map(|batch| batch.spans), Some(2));
+        assert_eq!(batcher.push(now, put(1000)).map(|batch| batch.spans), Some(1));
+    }
+
+    #[test]
+    fn a_batch_is_due_a_delay_after_its_first_span() {
+        let (mut batcher, now) = (batcher(), Instant::now());
+        assert_eq!(batcher.due(), None);
+        batcher.push(now, put(1));
+        batcher.push(now + Duration::from_secs(4), put(1));
+        assert_eq!(batcher.due(), Some(now + Duration::from_secs(5)));
+        assert_eq!(batcher.finish().map(|batch| batch.spans), Some(2));
+        assert_eq!(batcher.due(), None);
+        assert!(batcher.finish().is_none(), "an empty batch is none");
+    }
+
+    #[test]
+    fn a_delay_beyond_all_time_is_never_due() {
+        let limits = BatchLimits { delay: Duration::MAX, ..LIMITS };
+        let mut batcher = Batcher::new(limits, &Resource::new());
+        batcher.push(Instant::now(), put(1));
+        assert_eq!(batcher.due(), None);
+    }
+
+    #[test]
+    fn memory_used_again_leaves_no_trace() {
+        let (mut batcher, now) = (batcher(), Instant::now());
+        let first = batcher.push(now, put(100)).expect("full");
+        let expected = first.body().to_vec();
+        batcher.reuse(first.into_buffer());
+        let second = batcher.push(now, put(100)).expect("full");
+        assert_eq!(second.body(), expected);
+    }
+}

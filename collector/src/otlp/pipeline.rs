@@ -1,0 +1,217 @@
+//! Everything between the encoder and the network, as a state machine that reads no
+//! clock and waits for nothing: the batch in the making, the queue, retries, and
+//! the counts of all of them.
+
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, Batcher};
+use super::queue::Queue;
+use super::retry::{Backoff, MAX_ELAPSED};
+use crate::stats::Counts;
+
+/// What the sender has to do.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Send this, and tell [`Pipeline::settle`] what came of it.
+    Send(Attempt),
+    /// Wait for a change, at most until this moment.
+    Wait(Option<Instant>),
+    /// Nothing will ever come again.
+    Stop,
+}
+
+/// A batch and the moment it was first sent.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) batch: Batch,
+    first: Option<Instant>,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The receiver took it, except for so many spans.
+    Delivered { rejected: u64, note: Option<String> },
+    /// The receiver will never take it.
+    Refused { error: String },
+    /// It may take it later.
+    Failed { error: String, retry_after: Option<Duration> },
+}
+
+pub(crate) struct Pipeline {
+    batcher: Batcher,
+    queue: Queue,
+    /// A batch that was sent and has to be sent again, before all in the queue.
+    again: Option<Attempt>,
+    /// Spans that the sender holds.
+    in_flight: u64,
+    backoff: Backoff,
+    /// The end of a shutdown.
+    closing: Option<Instant>,
+    aborted: bool,
+    /// Without `queued`, which is counted where the spans are.
+    counts: Counts,
+    last_error: Option<String>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(batcher: Batcher, queue: Queue, backoff: Backoff) -> Self {
+        Pipeline {
+            batcher,
+            queue,
+            again: None,
+            in_flight: 0,
+            backoff,
+            closing: None,
+            aborted: false,
+            counts: Counts::default(),
+            last_error: None,
+        }
+    }
+
+    /// Adds the span that `put` appends to the buffer it is given. Returns whether the
+    /// sender has something new to see.
+    pub(crate) fn push(&mut self, now: Instant, put: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.counts.accepted += 1;
+        if self.aborted {
+            self.counts.dropped.undelivered += 1;
+            return false;
+        }
+        let first = self.batcher.spans() == 0;
+        match self.batcher.push(now, put) {
+            Some(batch) => {
+                self.enqueue(batch);
+                true
+            }
+            // The sender has to know when the new batch is due.
+            None => first,
+        }
+    }
+
+    /// Makes everything ready to be sent.
+    pub(crate) fn flush(&mut self) {
+        if let Some(batch) = self.batcher.finish() {
+            self.enqueue(batch);
+        }
+    }
+
+    /// As [`Pipeline::flush`], and what is not settled by the deadline will be dropped.
+    pub(crate) fn close(&mut self, deadline: Instant) {
+        self.flush();
+        self.closing = Some(deadline);
+    }
+
+    /// Drops everything, also what is in flight.
+    pub(crate) fn abort(&mut self) {
+        self.counts.dropped.undelivered += self.queued();
+        self.aborted = true;
+        self.batcher.finish();
+        self.queue.clear();
+        self.again = None;
+        self.in_flight = 0;
+    }
+
+    /// What the sender has to do now.
+    pub(crate) fn next(&mut self, now: Instant) -> Step {
+        if self.batcher.due().is_some_and(|due| due <= now) {
+            self.flush();
+        }
+        if self.aborted {
+            return Step::Stop;
+        }
+        if self.again.is_none() && self.queue.is_empty() {
+            return match self.closing {
+                Some(_) => Step::Stop,
+                None => Step::Wait(self.batcher.due()),
+            };
+        }
+        let ready = self.backoff.not_before().unwrap_or(now);
+        let too_late = self.closing.is_some_and(|deadline| deadline <= ready.max(now));
+        if too_late {
+            self.abort();
+            return Step::Stop;
+        }
+        if ready > now {
+            // A batch that falls due meanwhile waits in line anyway.
+            return Step::Wait(Some(ready));
+        }
+        let queued = || self.queue.pop().map(|batch| Attempt { batch, first: None });
+        let Some(mut attempt) = self.again.take().or_else(queued) else {
+            return Step::Wait(None);
+        };
+        attempt.first.get_or_insert(now);
+        self.in_flight = attempt.batch.spans;
+        Step::Send(attempt)
+    }
+
+    /// Takes note of what came of a request.
+    pub(crate) fn settle(&mut self, now: Instant, attempt: Attempt, outcome: Outcome) {
+        if self.aborted {
+            // Counted already, as nobody knew.
+            return;
+        }
+        let spans = std::mem::take(&mut self.in_flight);
+        match outcome {
+            Outcome::Delivered { rejected, note } => {
+                let rejected = rejected.min(spans);
+                self.counts.rejected += rejected;
+                self.counts.delivered += spans - rejected;
+                self.last_error = note.or_else(|| self.last_error.take());
+                self.backoff.succeeded();
+            }
+            Outcome::Refused { error } => {
+                self.counts.dropped.refused += spans;
+                self.last_error = Some(error);
+                self.backoff.succeeded();
+            }
+            Outcome::Failed { error, retry_after } => {
+                self.last_error = Some(error);
+                self.backoff.failed(now, retry_after);
+                if attempt.first.is_none_or(|first| now.duration_since(first) < MAX_ELAPSED) {
+                    self.again = Some(attempt);
+                    return;
+                }
+                self.counts.dropped.retries_exhausted += spans;
+            }
+        }
+        self.batcher.reuse(attempt.batch.into_buffer());
+    }
+
+    /// Whether the sender holds a batch.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// When a shutdown ends, if there is one.
+    pub(crate) fn closing(&self) -> Option<Instant> {
+        self.closing
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { queued: self.queued(), ..self.counts }
+    }
+
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.clone()
+    }
+
+    pub(crate) fn set_error(&mut self, error: String) {
+        self.last_error = Some(error);
+    }
+
+    fn enqueue(&mut self, batch: Batch) {
+        if let Err(batch) = self.queue.push(batch) {
+            self.counts.dropped.queue_full += batch.spans;
+            self.batcher.reuse(batch.into_buffer());
+        }
+    }
+
+    fn queued(&self) -> u64 {
+        let again = self.again.as_ref().map_or(0, |attempt| attempt.batch.spans);
+        self.batcher.spans() + self.queue.spans() + again + self.in_flight
+    }
+}
+
+#[cfg(test)]
+#[path = "pipeline_tests.rs"]
+mod tests;

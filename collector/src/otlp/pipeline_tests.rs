@@ -1,0 +1,219 @@
+use std::time::{Duration, Instant};
+
+use super::{Attempt, Outcome, Pipeline, Step};
+use crate::otlp::batch::{BatchLimits, Batcher};
+use crate::otlp::queue::{Queue, QueueLimits};
+use crate::otlp::retry::{Backoff, MAX_ELAPSED};
+use crate::resource::Resource;
+use crate::stats::{Counts, Dropped};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Batches of 2 spans or 5 seconds, a queue of 6 spans.
+fn pipeline() -> Pipeline {
+    let limits = BatchLimits { spans: 2, bytes: 1 << 20, delay: 5 * SECOND };
+    let batcher = Batcher::new(limits, &Resource::new());
+    let queue = Queue::new(QueueLimits { spans: 6, bytes: 1 << 20 });
+    Pipeline::new(batcher, queue, Backoff::new(1))
+}
+
+fn push(pipeline: &mut Pipeline, now: Instant, spans: usize) {
+    for _ in 0..spans {
+        pipeline.push(now, |out| out.push(0));
+    }
+}
+
+fn send(pipeline: &mut Pipeline, now: Instant) -> Attempt {
+    match pipeline.next(now) {
+        Step::Send(attempt) => attempt,
+        other => panic!("expected a batch, got {other:?}"),
+    }
+}
+
+fn wait(pipeline: &mut Pipeline, now: Instant) -> Option<Instant> {
+    match pipeline.next(now) {
+        Step::Wait(until) => until,
+        other => panic!("expected a wait, got {other:?}"),
+    }
+}
+
+fn delivered() -> Outcome {
+    Outcome::Delivered { rejected: 0, note: None }
+}
+
+fn failed(retry_after: Option<Duration>) -> Outcome {
+    Outcome::Failed { error: "failed".to_owned(), retry_after }
+}
+
+#[track_caller]
+fn assert_counts(pipeline: &Pipeline, expected: Counts) {
+    assert_eq!(pipeline.counts(), expected);
+    assert!(expected.is_balanced());
+}
+
+#[test]
+fn full_batches_go_at_once_and_others_when_due() {
+    let (mut pipeline, now) = (pipeline(), Instant::now());
+    assert_eq!(wait(&mut pipeline, now), None);
+    push(&mut pipeline, now, 3);
+    let first = send(&mut pipeline, now);
+    assert_eq!(first.batch.spans, 2);
+    assert_counts(&pipeline, Counts { accepted: 3, queued: 3, ..Counts::default() });
+    pipeline.settle(now, first, delivered());
+    assert_counts(&pipeline, Counts { accepted: 3, delivered: 2, queued: 1, ..Counts::default() });
+
+    let due = wait(&mut pipeline, now).expect("a batch in the making");
+    assert_eq!(due, now + 5 * SECOND);
+    let second = send(&mut pipeline, due);
+    assert_eq!(second.batch.spans, 1);
+    pipeline.settle(due, second, delivered());
+    assert_counts(&pipeline, Counts { accepted: 3, delivered: 3, ..Counts::default() });
+}
+
+#[test]
+fn the_sender_is_told_of_first_and_last_spans_of_a_batch() {
+    let (mut pipeline, now) = (pipeline(), Instant::now());
+    let limits = BatchLimits { spans: 3, bytes: 1 << 20, delay: SECOND };
+    pipeline.batcher = Batcher::new(limits, &Resource::new());
+    let mut told = || pipeline.push(now, |out| out.push(0));
+    assert_eq!([told(), told(), told(), told()], [true, false, true, true]);
+}
+
+#[test]
+fn what_does_not_fit_into_the_queue_is_counted() {
+    let (mut pipeline, now) = (pipeline(), Instant::now());
+    push(&mut pipeline, now, 11);
+    let dropped = Dropped { queue_full: 4, ..Dropped::default() };
+    assert_counts(&pipeline, Counts { accepted: 11, queued: 7, dropped, ..Counts::default() });
+}
+
+#[test]
+fn a_failed_batch_goes_again_first_after_the_wait() {
+    let (mut pipeline, now) = (pipeline(), Instant::now());
+    pipeline.push(now, |out| out.push(b'a'));
+    pipeline.push(now, |out| out.push(b'a'));
+    pipeline.push(now, |out| out.push(b'b'));
+    pipeline.push(now, |out| out.push(b'b'));
+    let first = send(&mut pipeline, now);
+    assert!(first.batch.body().ends_with(b"aa"));
+    pipeline.settle(now, first, failed(Some(7 * SECOND)));
+    assert_counts(&pipeline, Counts { accepted: 4, queued: 4, ..Counts::default() });
+    assert_eq!(pipeline.last_error().as_deref(), Some("failed"));
+
+    assert_eq!(wait(&mut pipeline, now), Some(now + 7 * SECOND));
+    assert_eq!(wait(&mut pipeline, now + 6 * SECOND), Some(now + 7 * SECOND));
+    let later = now + 7 * SECOND;
+    let again = send(&mut pipeline, later);
+    assert!(again.batch.body().ends_with(b"aa"));
+    pipeline.settle(later, again, delivered());
+    let next = send(&mut pipeline, later);
+    assert!(next.batch.body().ends_with(b"bb"));
+    pipeline.settle(later, next, delivered());
+    assert_counts(&pipeline, Counts { accepted: 4, delivered: 4, ..Counts::default() });
+}
+
+#[test]
+fn a_batch_is_not_tried_for_ever() {
+    let (mut pipeline, start) = (pipeline(), Instant::now());
+    push(&mut pipeline, start, 2);
+    let mut now = start;
+    let mut attempts = 0;
+    while pipeline.counts().queued > 0 {
+        let attempt = send(&mut pipeline, now);
+        pipeline.settle(now, attempt, failed(None));
+        attempts += 1;
+        assert!(attempts < 1000);
+        now = pipeline.backoff.not_before().expect("a wait");
+    }
+    assert!(attempts > 5, "{attempts}");
+    assert!(now >= start + MAX_ELAPSED);
+    let dropped = Dropped { retries_exhausted: 2, ..Dropped::default() };
+    assert_counts(&pipeline, Counts { accepted: 2, dropped, ..Counts::default() });
+}
+
+#[test]
+fn refusals_are_final() {
+    let (mut pipeline, now) = (pipeline(), Instant::now());
+    push(&mut pipeline, now, 4);
+    let attempt = send(&mut pipeline, now);
+    pipeline.settle(now, attempt, Outcome::Refused { error: "400".to_owned() });
+    let dropped = Dropped { refused: 2, ..Dropped::default() };
+    assert_counts(&pipeline, Counts { accepted: 4, queued: 2, dropped, ..Counts::default() });
+    let attempt = send(&mut pipeline, now);
+    pipeline.settle(now, attempt, delivered());
+    assert!(wait(&mut pipeline, now).is_none());
+}
+
+#[test]
+fn a_receiver_cannot_reject_more_than_it_got() {
+    for (said, rejected) in [(0, 0), (1, 1), (2, 2), (3, 2), (u64::MAX, 2)] {
+        let (mut pipeline, now) = (pipeline(), Instant::now());
+        push(&mut pipeline, now, 2);
+        let attempt = send(&mut pipeline, now);
+        pipeline.settle(now, attempt, Outcome::Delivered { rejected: said, note: None });
+        let delivered = 2 - rejected;
+        assert_counts(&pipeline, Counts { accepted: 2, delivered, rejected, ..Counts::default() });
+    }
+}
+
+#[test]
+fn a_shutdown_sends_the_rest_and_stops() {
+    let (mut pipeline, now) = (pipeline(), Instant::now());
+    push(&mut pipeline, now, 3);
+    pipeline.close(now + SECOND);
+    for spans in [2, 1] {
+        let attempt = send(&mut pipeline, now);
+        assert_eq!(attempt.batch.spans, spans);
+        pipeline.settle(now, attempt, delivered());
+    }
+    assert!(matches!(pipeline.next(now), Step::Stop));
+    assert_counts(&pipeline, Counts { accepted: 3, delivered: 3, ..Counts::default() });
+}
+
+#[test]
+fn a_shutdown_gives_up_at_its_deadline_or_when_no_retry_fits() {
+    for (retry_after, later) in [(None, SECOND), (Some(2 * SECOND), Duration::ZERO)] {
+        let (mut pipeline, now) = (pipeline(), Instant::now());
+        push(&mut pipeline, now, 5);
+        pipeline.close(now + SECOND);
+        let attempt = send(&mut pipeline, now);
+        pipeline.settle(now, attempt, failed(retry_after));
+        assert!(matches!(pipeline.next(now + later), Step::Stop));
+        let dropped = Dropped { undelivered: 5, ..Dropped::default() };
+        assert_counts(&pipeline, Counts { accepted: 5, dropped, ..Counts::default() });
+    }
+}
+
+#[test]
+fn a_shutdown_retries_as_long_as_there_is_time() {
+    let (mut pipeline, now) = (pipeline(), Instant::now());
+    push(&mut pipeline, now, 2);
+    pipeline.close(now + 2 * SECOND);
+    let attempt = send(&mut pipeline, now);
+    pipeline.settle(now, attempt, failed(Some(SECOND)));
+    assert_eq!(wait(&mut pipeline, now), Some(now + SECOND));
+    let attempt = send(&mut pipeline, now + SECOND);
+    pipeline.settle(now + SECOND, attempt, delivered());
+    assert_counts(&pipeline, Counts { accepted: 2, delivered: 2, ..Counts::default() });
+}
+
+#[test]
+fn after_an_abort_all_is_counted_once() {
+    let (mut pipeline, now) = (pipeline(), Instant::now());
+    push(&mut pipeline, now, 7);
+    let attempt = send(&mut pipeline, now);
+    pipeline.settle(now, attempt, failed(Some(Duration::ZERO)));
+    let attempt = send(&mut pipeline, now);
+    pipeline.abort();
+    let all = |spans| {
+        let dropped = Dropped { undelivered: spans, ..Dropped::default() };
+        Counts { accepted: spans, dropped, ..Counts::default() }
+    };
+    assert_counts(&pipeline, all(7));
+    // The answer comes too late to count.
+    pipeline.settle(now, attempt, delivered());
+    assert_counts(&pipeline, all(7));
+    push(&mut pipeline, now, 2);
+    assert_counts(&pipeline, all(9));
+    assert!(matches!(pipeline.next(now), Step::Stop));
+}

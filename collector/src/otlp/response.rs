@@ -1,0 +1,190 @@
+//! What a receiver answers. Its bytes are not trusted: no length is believed
+//! that goes beyond them, and nothing panics.
+
+/// `ExportTraceServiceResponse.partial_success`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PartialSuccess {
+    /// `rejected_spans`.
+    pub(crate) rejected: i64,
+    /// `error_message`.
+    pub(crate) message: String,
+}
+
+/// Decodes an `ExportTraceServiceResponse`; `None` if the bytes are not one.
+pub(crate) fn partial_success(body: &[u8]) -> Option<PartialSuccess> {
+    let mut found = PartialSuccess::default();
+    for field in fields(body) {
+        if let (1, Content::Bytes(message)) = field? {
+            for field in fields(message) {
+                match field? {
+                    (1, Content::Varint(rejected)) => found.rejected = rejected.cast_signed(),
+                    (2, Content::Bytes(text)) => {
+                        found.message = String::from_utf8_lossy(text).into_owned();
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    Some(found)
+}
+
+/// The message of a `google.rpc.Status`, which is the body of a refusal.
+pub(crate) fn status_message(body: &[u8]) -> Option<String> {
+    let mut message = None;
+    for field in fields(body) {
+        if let (2, Content::Bytes(text)) = field? {
+            message = Some(std::str::from_utf8(text).ok()?.to_owned());
+        }
+    }
+    message
+}
+
+enum Content<'a> {
+    Varint(u64),
+    Fixed,
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a message with their numbers; a last `None` if the message is malformed.
+fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u64, Content<'_>)>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let field = field(&mut bytes);
+        if field.is_none() {
+            bytes = &[];
+        }
+        Some(field)
+    })
+}
+
+fn field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Content<'a>)> {
+    let tag = varint(bytes)?;
+    let number = tag >> 3;
+    let content = match tag & 7 {
+        0 => Content::Varint(varint(bytes)?),
+        1 => {
+            *bytes = bytes.get(8..)?;
+            Content::Fixed
+        }
+        2 => {
+            let length = usize::try_from(varint(bytes)?).ok()?;
+            let (content, rest) = bytes.split_at_checked(length)?;
+            *bytes = rest;
+            Content::Bytes(content)
+        }
+        5 => {
+            *bytes = bytes.get(4..)?;
+            Content::Fixed
+        }
+        // Groups, which no message of OTLP has, and what does not exist.
+        _ => return None,
+    };
+    (number > 0).then_some((number, content))
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if *byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceResponse,
+    };
+    use prost::Message;
+
+    use super::{PartialSuccess, partial_success, status_message};
+
+    fn response(rejected_spans: i64, error_message: &str) -> Vec<u8> {
+        let error_message = error_message.to_owned();
+        let partial_success = Some(ExportTracePartialSuccess { rejected_spans, error_message });
+        ExportTraceServiceResponse { partial_success }.encode_to_vec()
+    }
+
+    #[test]
+    fn partial_successes() {
+        for rejected in [0, 1, 127, 128, i64::MAX, i64::MIN, -1] {
+            for message in ["", "too old", "größer"] {
+                let expected = PartialSuccess { rejected, message: message.to_owned() };
+                assert_eq!(partial_success(&response(rejected, message)), Some(expected));
+            }
+        }
+        assert_eq!(partial_success(&[]), Some(PartialSuccess::default()));
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped() {
+        // Fields 2 (varint), 3 (fixed64), 4 (bytes) and 5 (fixed32), then the known one.
+        let mut bytes =
+            vec![0x10, 0x05, 0x19, 1, 2, 3, 4, 5, 6, 7, 8, 0x22, 1, 0xff, 0x2d, 1, 2, 3, 4];
+        bytes.extend(response(3, "x"));
+        let found = partial_success(&bytes).expect("valid");
+        assert_eq!((found.rejected, found.message.as_str()), (3, "x"));
+    }
+
+    #[test]
+    fn malformed_bytes_are_none() {
+        for bytes in [
+            &b"<html>"[..],
+            b"{}",
+            &[0x0a],
+            &[0x0a, 0x05, 0x08],
+            &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+            &[0xff; 20],
+            &[0x00, 0x00],
+            &[0x0d, 1, 2, 3],
+            &[0x09, 1, 2, 3],
+        ] {
+            assert_eq!(partial_success(bytes), None, "{bytes:x?}");
+        }
+    }
+
+    /// Every cut of an answer, and every byte of it changed to every value.
+    #[test]
+    fn hostile_bytes_do_no_harm() {
+        let valid = response(300, "too old");
+        for end in 0..valid.len() {
+            let cut = &valid[..end];
+            let expected = ExportTraceServiceResponse::decode(cut).ok();
+            assert_eq!(partial_success(cut).is_some(), expected.is_some());
+        }
+        for at in 0..valid.len() {
+            for byte in 0..=u8::MAX {
+                let mut bytes = valid.clone();
+                bytes[at] = byte;
+                let ours = partial_success(&bytes);
+                status_message(&bytes);
+                // What is valid means the same to both; we also take what is no UTF-8.
+                if let Ok(theirs) = ExportTraceServiceResponse::decode(bytes.as_slice()) {
+                    let theirs = theirs.partial_success.unwrap_or_default();
+                    if let Some(ours) = ours {
+                        assert_eq!(ours.rejected, theirs.rejected_spans, "{bytes:x?}");
+                        assert_eq!(ours.message, theirs.error_message, "{bytes:x?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn messages_of_refusals() {
+        // google.rpc.Status { code: 3, message: "no spans" }
+        let mut bytes = vec![0x08, 3, 0x12, 8];
+        bytes.extend(b"no spans");
+        assert_eq!(status_message(&bytes).as_deref(), Some("no spans"));
+        assert_eq!(status_message(b"nothing found"), None);
+        assert_eq!(status_message(&[]), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! When to try again.
+
+use std::time::{Duration, Instant};
+
+/// The first wait after a failure. With the factor and the maximum below these
+/// are the figures of the OpenTelemetry Collector's exporters, but for a faster
+/// start, since a guest is often done in seconds.
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+
+/// No wait is longer, unless the receiver asks for it.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+
+/// For how long a batch is tried. Also the longest `Retry-After` that is honoured.
+pub(crate) const MAX_ELAPSED: Duration = Duration::from_secs(300);
+
+/// Exponential backoff with jitter, for all requests to one receiver: what follows a
+/// failed batch waits as well. Reads no clock.
+pub(crate) struct Backoff {
+    /// Failures in a row.
+    failures: u32,
+    not_before: Option<Instant>,
+    random: u64,
+}
+
+impl Backoff {
+    pub(crate) fn new(seed: u64) -> Self {
+        // Xorshift does not leave zero.
+        Backoff { failures: 0, not_before: None, random: seed | 1 }
+    }
+
+    /// When the next request may be sent, if not at once.
+    pub(crate) fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    /// A request was answered.
+    pub(crate) fn succeeded(&mut self) {
+        self.failures = 0;
+        self.not_before = None;
+    }
+
+    /// A request failed in a way that may pass. `retry_after` is what the receiver asked for.
+    pub(crate) fn failed(&mut self, now: Instant, retry_after: Option<Duration>) {
+        let delay = match retry_after {
+            Some(delay) => delay.min(MAX_ELAPSED),
+            None => {
+                let longest = FIRST_DELAY.saturating_mul(1 << self.failures.min(16)).min(MAX_DELAY);
+                longest.mul_f64(0.5 + 0.5 * self.fraction())
+            }
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now.checked_add(delay);
+    }
+
+    /// A number from 0 up to 1 (Marsaglia: Xorshift RNGs, 2003). It spreads the retries of
+    /// many processes, for which its quality suffices.
+    fn fraction(&mut self) -> f64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Backoff, FIRST_DELAY, MAX_DELAY, MAX_ELAPSED};
+
+    fn delay(backoff: &mut Backoff, retry_after: Option<Duration>) -> Duration {
+        let now = Instant::now();
+        backoff.failed(now, retry_after);
+        backoff.not_before().expect("a failure asks for a wait") - now
+    }
+
+    #[test]
+    fn delays_double_up_to_the_maximum_with_jitter() {
+        for seed in 0..100 {
+            let mut backoff = Backoff::new(seed);
+            let mut longest = FIRST_DELAY;
+            for _ in 0..40 {
+                let delay = delay(&mut backoff, None);
+                assert!(delay >= longest / 2 && delay <= longest, "{delay:?} of {longest:?}");
+                longest = (longest * 2).min(MAX_DELAY);
+            }
+        }
+        let of_seed = |seed| delay(&mut Backoff::new(seed), None);
+        let first = of_seed(0xdead_beef);
+        assert!((1..50).any(|seed| of_seed(seed << 40) != first), "no jitter");
+    }
+
+    #[test]
+    fn success_starts_over() {
+        let mut backoff = Backoff::new(1);
+        for _ in 0..10 {
+            delay(&mut backoff, None);
+        }
+        backoff.succeeded();
+        assert_eq!(backoff.not_before(), None);
+        assert!(delay(&mut backoff, None) <= FIRST_DELAY);
+    }
+
+    #[test]
+    fn retry_after_is_honoured_within_reason() {
+        let mut backoff = Backoff::new(1);
+        let minute = Duration::from_secs(60);
+        assert_eq!(delay(&mut backoff, Some(minute)), minute);
+        assert_eq!(delay(&mut backoff, Some(Duration::ZERO)), Duration::ZERO);
+        assert_eq!(delay(&mut backoff, Some(Duration::MAX)), MAX_ELAPSED);
+    }
+}

@@ -1,0 +1,188 @@
+//! What the spans of one symbol have in common, encoded once.
+
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+
+use super::encode::{ATTRIBUTES, NAME, SpanShape, UNNAMED, put_span};
+use super::proto::{put_attribute, put_string};
+use crate::event::{Status, Symbol, SymbolId, SymbolTable};
+
+/// Symbol tables whose templates are kept. A host that runs more modules than
+/// this in turn encodes symbols more than once, which is slower and no more.
+const MAX_TABLES: usize = 64;
+
+/// Bytes of templates that are kept, over all tables.
+const MAX_BYTES: usize = 64 << 20;
+
+/// A whole span with a parent, status unset and no attributes of its own, in which
+/// only ids and times are to be filled in.
+pub(super) struct Template {
+    pub(super) bytes: Box<[u8]>,
+    pub(super) shape: SpanShape,
+    name: Range<usize>,
+    attributes: Range<usize>,
+}
+
+impl Template {
+    fn new(symbol: &Symbol) -> Self {
+        let (mut name, mut attributes) = (Vec::new(), Vec::new());
+        put_string(&mut name, NAME, &symbol.name);
+        for attribute in &symbol.attributes {
+            put_attribute(&mut attributes, ATTRIBUTES, attribute);
+        }
+        let mut bytes = Vec::new();
+        let shape = put_span(&mut bytes, true, &name, &[&attributes], Status::Unset, "");
+        Template {
+            bytes: bytes.into(),
+            name: shape.name..shape.name + name.len(),
+            attributes: shape.attributes..shape.attributes + attributes.len(),
+            shape,
+        }
+    }
+
+    /// The encoded name field.
+    pub(super) fn name(&self) -> &[u8] {
+        self.bytes.get(self.name.clone()).unwrap_or_default()
+    }
+
+    /// The encoded attribute fields.
+    pub(super) fn attributes(&self) -> &[u8] {
+        self.bytes.get(self.attributes.clone()).unwrap_or_default()
+    }
+
+    fn size(&self) -> usize {
+        self.bytes.len() + size_of::<Self>()
+    }
+}
+
+/// The templates of one symbol table.
+pub(super) struct Templates {
+    /// Keeps the address of the table from being used again, but not its symbols.
+    table: Weak<SymbolTable>,
+    templates: Vec<Option<Template>>,
+    bytes: usize,
+    /// For symbols that the table does not have.
+    unknown: Template,
+}
+
+impl Templates {
+    fn new(table: &Arc<SymbolTable>) -> Self {
+        let unknown = Symbol { name: UNNAMED.to_owned(), attributes: Vec::new() };
+        Templates {
+            table: Arc::downgrade(table),
+            templates: Vec::new(),
+            bytes: 0,
+            unknown: Template::new(&unknown),
+        }
+    }
+
+    /// The template of a symbol; for a symbol that the table does not have, one
+    /// without attributes and of the name [`UNNAMED`].
+    pub(super) fn get(&mut self, table: &SymbolTable, symbol: Option<SymbolId>) -> &Template {
+        let Some((id, symbol)) = symbol.and_then(|id| Some((id, table.get(id)?))) else {
+            return &self.unknown;
+        };
+        let index = id.0 as usize;
+        if self.templates.len() <= index {
+            self.templates.resize_with(index + 1, || None);
+        }
+        let Some(slot) = self.templates.get_mut(index) else { return &self.unknown };
+        slot.get_or_insert_with(|| {
+            let template = Template::new(symbol);
+            self.bytes += template.size();
+            template
+        })
+    }
+}
+
+/// The templates of the tables in use, the most recent first.
+#[derive(Default)]
+pub(super) struct TemplateCache {
+    tables: Vec<Templates>,
+}
+
+impl TemplateCache {
+    /// The templates of a table, to be filled as they are used.
+    pub(super) fn get(&mut self, table: &Arc<SymbolTable>) -> &mut Templates {
+        self.bound_bytes();
+        let of_table = |cached: &Templates| std::ptr::eq(cached.table.as_ptr(), Arc::as_ptr(table));
+        match self.tables.iter().position(of_table) {
+            Some(index) => self.tables[..=index].rotate_right(1),
+            None => {
+                self.tables.retain(|cached| cached.table.strong_count() > 0);
+                self.tables.truncate(MAX_TABLES - 1);
+                self.tables.insert(0, Templates::new(table));
+            }
+        }
+        &mut self.tables[0]
+    }
+
+    /// Forgets the tables that were used longest ago until the rest is small enough.
+    fn bound_bytes(&mut self) {
+        let mut total = 0;
+        let fits = |cached: &&Templates| {
+            total += cached.bytes + cached.templates.len() * size_of::<Option<Template>>();
+            total <= MAX_BYTES
+        };
+        let kept = self.tables.iter().take_while(fits).count();
+        self.tables.truncate(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{MAX_BYTES, MAX_TABLES, TemplateCache};
+    use crate::event::{Symbol, SymbolId, SymbolTable};
+
+    fn table(name: String) -> Arc<SymbolTable> {
+        Arc::new(SymbolTable::new(vec![Symbol { name, attributes: Vec::new() }]))
+    }
+
+    #[test]
+    fn tables_are_told_apart_even_at_the_same_address() {
+        let mut cache = TemplateCache::default();
+        // Allocators like to give the same address again; the cache must not be fooled.
+        for n in 0..100 {
+            let table = table(format!("function-{n:03}"));
+            let template = cache.get(&table).get(&table, Some(SymbolId(0)));
+            assert!(template.name().ends_with(format!("function-{n:03}").as_bytes()));
+        }
+        assert!(cache.tables.len() <= 1, "tables that are gone are forgotten");
+    }
+
+    #[test]
+    fn the_number_of_tables_is_bounded_and_the_latest_stay() {
+        let mut cache = TemplateCache::default();
+        let tables: Vec<_> = (0..MAX_TABLES + 8).map(|n| table(n.to_string())).collect();
+        for table in &tables {
+            cache.get(table);
+            cache.get(&tables[0]);
+        }
+        assert_eq!(cache.tables.len(), MAX_TABLES);
+        let cached = |table| cache.tables.iter().any(|t| t.table.as_ptr() == Arc::as_ptr(table));
+        assert!(cached(&tables[0]), "used all the time");
+        assert!(!cached(&tables[1]), "used longest ago");
+        assert!(cached(&tables[MAX_TABLES + 7]));
+    }
+
+    #[test]
+    fn the_bytes_are_bounded() {
+        let mut cache = TemplateCache::default();
+        let tables: Vec<_> = (0..8).map(|_| table("x".repeat(MAX_BYTES / 4))).collect();
+        for table in &tables {
+            cache.get(table).get(table, Some(SymbolId(0)));
+            assert!(cache.tables.len() <= 4);
+        }
+    }
+
+    #[test]
+    fn a_symbol_is_encoded_once() {
+        let mut cache = TemplateCache::default();
+        let table = table("f".to_owned());
+        let first = cache.get(&table).get(&table, Some(SymbolId(0))).bytes.as_ptr();
+        let second = cache.get(&table).get(&table, Some(SymbolId(0))).bytes.as_ptr();
+        assert_eq!(first, second);
+    }
+}

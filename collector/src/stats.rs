@@ -1,0 +1,111 @@
+//! What became of every span.
+
+/// The fate of the spans that a host offered, as numbers of spans.
+///
+/// At any time `accepted = delivered + rejected + dropped.total() + queued`, see
+/// [`Counts::is_balanced`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Offered. In a [`Report`] this is what the host offered, including what the
+    /// channel did not take; an exporter's own counts begin behind the channel.
+    pub accepted: u64,
+    /// Confirmed by the receiver.
+    pub delivered: u64,
+    /// Received, and said by the receiver to be unusable.
+    pub rejected: u64,
+    /// Given up, by reason.
+    pub dropped: Dropped,
+    /// On the way: in the channel, in a batch, in a queue or in a request.
+    pub queued: u64,
+}
+
+impl Counts {
+    /// Whether every accepted span is accounted for.
+    pub fn is_balanced(&self) -> bool {
+        self.accepted == self.delivered + self.rejected + self.dropped.total() + self.queued
+    }
+}
+
+/// Why spans were given up, as numbers of spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// The channel to the collector's thread was full.
+    pub channel_full: u64,
+    /// The collector had been shut down.
+    pub closed: u64,
+    /// The exporter's queue was full, because the receiver is slower than the guest.
+    pub queue_full: u64,
+    /// The receiver asked for retries, or could not be reached, for too long.
+    pub retries_exhausted: u64,
+    /// Not confirmed when time was up at the end. The receiver may have got those
+    /// that were in a request at that moment.
+    pub undelivered: u64,
+    /// The receiver refused the request for good, for example with status 400.
+    pub refused: u64,
+}
+
+impl Dropped {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.by_reason().iter().map(|(_, spans)| spans).sum()
+    }
+
+    /// The reasons by name, with the number of spans of each.
+    pub fn by_reason(&self) -> [(&'static str, u64); 6] {
+        [
+            ("channel full", self.channel_full),
+            ("closed", self.closed),
+            ("queue full", self.queue_full),
+            ("retries exhausted", self.retries_exhausted),
+            ("undelivered", self.undelivered),
+            ("refused", self.refused),
+        ]
+    }
+}
+
+/// What became of all spans, as seen by each exporter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One for each exporter, in the order in which they were added.
+    pub exporters: Vec<ExporterReport>,
+}
+
+/// What became of all spans, as seen by one exporter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExporterReport {
+    /// The name of the exporter.
+    pub name: String,
+    /// Its counts and those of the channel, together.
+    pub counts: Counts,
+    /// The last thing that went wrong, in one line.
+    pub last_error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, Dropped};
+
+    #[test]
+    fn total_sums_every_reason() {
+        let dropped = Dropped {
+            channel_full: 1,
+            closed: 10,
+            queue_full: 100,
+            retries_exhausted: 1_000,
+            undelivered: 10_000,
+            refused: 100_000,
+        };
+        assert_eq!(dropped.total(), 111_111);
+    }
+
+    #[test]
+    fn each_term_weighs_in_the_balance() {
+        let dropped = Dropped { refused: 4, ..Dropped::default() };
+        let counts = Counts { accepted: 15, delivered: 1, rejected: 2, dropped, queued: 8 };
+        assert!(counts.is_balanced());
+        assert!(!Counts { queued: 7, ..counts }.is_balanced());
+        assert!(!Counts { delivered: 0, ..counts }.is_balanced());
+        assert!(!Counts { rejected: 0, ..counts }.is_balanced());
+        assert!(!Counts { dropped: Dropped::default(), ..counts }.is_balanced());
+    }
+}

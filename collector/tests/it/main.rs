@@ -1,0 +1,7 @@
+//! The crate from outside: what it writes, what it delivers, what it counts.
+
+mod channel;
+mod encode;
+mod fixtures;
+mod http;
+mod server;
