@@ -22,11 +22,11 @@ use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 
 /// Makes `2 * fib(n + 1) - 1` calls, which is some tens of milliseconds.
 const FIB: i32 = 33;
-const FIB_CALLS: f64 = 11_405_773.0;
+const FIB_CALLS: u64 = 11_405_773;
 
 /// As above, for contenders that keep all calls in memory.
 const SMALL_FIB: i32 = 22;
-const SMALL_FIB_CALLS: f64 = 57_313.0;
+const SMALL_FIB_CALLS: u64 = 57_313;
 
 /// The number of functions in the source that gofmt formats.
 const GO_FUNCTIONS: usize = 600;
@@ -91,17 +91,10 @@ struct Contender {
     trace: Option<TraceOptions>,
     /// Where the spans go, to wait until all have arrived before the next one runs.
     collector: Option<Collector>,
-    calls: Calls,
+    /// How many calls its own hooks see.
+    calls: u64,
     /// Forgets what the last run left.
     clear: Box<dyn Fn()>,
-}
-
-/// How many of the calls a contender sees, to divide its cost by.
-enum Calls {
-    None,
-    Known(f64),
-    /// As many as the report of a trace with every call timed says.
-    Reported,
 }
 
 /// What came of a run.
@@ -121,7 +114,7 @@ impl Contender {
             linker: wasi(engine)?,
             trace: None,
             collector: None,
-            calls: Calls::None,
+            calls: 0,
             clear: Box::new(|| {}),
         })
     }
@@ -141,7 +134,7 @@ impl Contender {
             linker,
             trace: Some(trace),
             collector: None,
-            calls: Calls::Reported,
+            calls: 0,
             clear: Box::new(|| {}),
         })
     }
@@ -177,7 +170,7 @@ impl Contender {
     }
 
     /// A re-implementation of what observe-sdk does in a host.
-    fn peer(engine: &Engine, tree: bool, calls: f64) -> Result<Self, Box<dyn Error>> {
+    fn peer(engine: &Engine, tree: bool, calls: u64) -> Result<Self, Box<dyn Error>> {
         let wasm = wat::parse_str(FIB_IN_THE_WAY_OF_OBSERVE_SDK)?;
         let name = match tree {
             false => "observe-sdk's way, re-implemented, calls forgotten",
@@ -211,7 +204,7 @@ impl Contender {
                 peer.done.clear();
             }
         });
-        peer.calls = Calls::Known(calls);
+        peer.calls = calls;
         Ok(peer)
     }
 
@@ -242,7 +235,7 @@ impl Contender {
                 let start = thread_time();
                 let result = main.call(&mut store, ());
                 let time = thread_time() - start;
-                match result.map_err(|error| error.downcast::<I32Exit>()) {
+                match result.map_err(wasmtime::Error::downcast::<I32Exit>) {
                     Ok(()) | Err(Ok(I32Exit(0))) => {}
                     Err(Ok(exit)) => return Err(exit.into()),
                     Err(Err(error)) => return Err(error.into()),
@@ -250,6 +243,8 @@ impl Contender {
                 (time, stdout.contents().to_vec())
             }
         };
+        let cells = self.observed.cells(&mut store, &instance)?;
+        store.data_mut().recorder.settle(&cells);
         let report = store.data_mut().recorder.finish(Outcome::Returned);
         if let Some(collector) = &self.collector {
             collector.flush(Duration::from_secs(10));
@@ -404,14 +399,13 @@ impl Contest {
             if *expected.get_or_insert_with(|| run.result.clone()) != run.result {
                 return Err(format!("{}: {} differs", self.name, contender.name).into());
             }
-            calls.push(match contender.calls {
-                Calls::None => 0.0,
-                Calls::Known(calls) => calls,
-                // Only with every call timed is each of them in the report; the last
-                // of ours are of that kind.
-                Calls::Reported => run.report.map_or(0.0, |report| {
-                    report.functions.iter().map(|function| function.calls as f64).sum()
-                }),
+            let rows = || run.report.iter().flat_map(|report| &report.functions);
+            let own = (contender.calls, contender.calls);
+            calls.push(match run.report {
+                None => own,
+                Some(_) => {
+                    (rows().map(|row| row.calls).sum(), rows().map(|row| row.timed_calls).sum())
+                }
             });
         }
         let mut times = vec![Vec::with_capacity(rounds); self.contenders.len()];
@@ -425,18 +419,18 @@ impl Contest {
         }
 
         println!("{}; median (min..max) of {rounds} rounds\n", self.name);
-        println!("| contender | ms | ratio | calls | ns a call |");
-        println!("|---|---|---|---|---|");
-        for ((contender, own), calls) in self.contenders.iter().zip(&times).zip(calls) {
+        println!("| contender | ms | ratio | calls | timed | ns a call |");
+        println!("|---|---|---|---|---|---|");
+        for ((contender, own), (calls, timed)) in self.contenders.iter().zip(&times).zip(calls) {
             let ms = Spread::of(own.iter().map(|time| time * 1e3)).median;
             let pairs = || own.iter().zip(&times[0]);
             let ratio = Spread::of(pairs().map(|(own, plain)| own / plain));
-            print!("| {} | {ms:.1} | {ratio:.3} | ", contender.name);
-            if calls > 0.0 {
-                let added = Spread::of(pairs().map(|(own, plain)| (own - plain) * 1e9 / calls));
-                println!("{calls:.0} | {added:.1} |");
+            print!("| {} | {ms:.1} | {ratio:.3} |", contender.name);
+            if calls > 0 {
+                let added = pairs().map(|(own, plain)| (own - plain) * 1e9 / calls as f64);
+                println!(" {calls} | {timed} | {:.1} |", Spread::of(added));
             } else {
-                println!("| |");
+                println!(" | | |");
             }
         }
         println!();

@@ -11,7 +11,9 @@ pub enum Error {
     #[error("is instrumented, but {0}")]
     Map(#[from] observe_abi::map::MapError),
     /// Its hooks, or its annotations, are of a version that this host does not provide.
-    #[error("imports `{found}`, and this host provides `{supported}`; make it anew for this version")]
+    #[error(
+        "imports `{found}`, and this host provides `{supported}`; make it anew for this version"
+    )]
     Version {
         /// The import module that it names.
         found: String,

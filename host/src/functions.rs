@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use observe_abi::map::FunctionMap;
+use observe_abi::map::{Cells, FunctionMap};
 use observe_collector::event::{Attribute, Symbol, SymbolTable};
 
 /// The hooked functions of a module, by id, shared by all its stores.
@@ -34,6 +34,12 @@ impl Functions {
         });
         let symbols = Arc::new(SymbolTable::new(symbols.collect()));
         Functions { map, symbols }
+    }
+
+    /// Those of a module that has none.
+    pub(crate) fn none() -> Self {
+        let (files, functions) = (Vec::new(), Vec::new());
+        Functions::new(FunctionMap { cells: Cells::Globals, imports: 0, files, functions })
     }
 
     /// How many functions are hooked.

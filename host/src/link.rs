@@ -94,6 +94,7 @@ impl crate::recorder::Inner {
         if let Some(stats) = self.stats.get_mut(self.functions.len() + id as usize) {
             stats.calls += 1;
         }
-        self.open(What::Named(id), 1)
+        let now = self.now();
+        self.open(What::Named(id), 1, now)
     }
 }

@@ -132,6 +132,14 @@ impl Recorder {
     }
 }
 
+impl Default for Recorder {
+    /// A recorder for a store without an observed module, in which only the root of a
+    /// trace and the guest's own spans are recorded.
+    fn default() -> Self {
+        Recorder::new(Arc::new(Functions::none()))
+    }
+}
+
 impl Drop for Recorder {
     fn drop(&mut self) {
         // A store that goes away in the middle of a call takes its spans with it
@@ -152,27 +160,25 @@ impl Inner {
             return (MAX_PERIOD as i32, UNTIMED);
         };
         let weight = stats.end_period();
-        let Some(trace) = &mut self.trace else {
-            stats.period = MAX_PERIOD;
-            return (MAX_PERIOD as i32, UNTIMED);
-        };
-        stats.period = match &mut trace.steering {
-            Steering::All => 1,
-            Steering::Off => {
+        let steering = self.trace.as_mut().map(|trace| &mut trace.steering);
+        let (period, now) = match steering {
+            None | Some(Steering::Off) => {
                 stats.period = MAX_PERIOD;
                 return (MAX_PERIOD as i32, UNTIMED);
             }
-            Steering::Budget(controller) => {
-                stats.nominal = controller.next_period(stats.nominal, self.clock.now());
-                controller.jitter(stats.nominal)
+            Some(Steering::All) => (1, self.clock.now()),
+            Some(Steering::Budget(controller)) => {
+                let now = self.clock.now();
+                stats.nominal = controller.next_period(stats.nominal, now);
+                (controller.jitter(stats.nominal), now)
             }
         };
-        let period = stats.period as i32;
-        (period, self.open(What::Function(id), weight))
+        stats.period = period;
+        (period as i32, self.open(What::Function(id), weight, now))
     }
 
-    /// Opens a frame and gives the token that closes it.
-    pub(crate) fn open(&mut self, what: What, weight: u32) -> i32 {
+    /// Opens a frame that begins now, and gives the token that closes it.
+    pub(crate) fn open(&mut self, what: What, weight: u32, now: Ticks) -> i32 {
         let depth = self.stack.len();
         if depth >= MAX_DEPTH {
             self.lost.too_deep += 1;
@@ -186,7 +192,7 @@ impl Inner {
         let generation = self.generation;
         self.stack.push(Frame {
             what,
-            start: self.clock.now(),
+            start: now,
             children: 0,
             weight,
             generation,
@@ -277,7 +283,8 @@ impl Inner {
 
     /// Opens the root of a trace.
     pub(crate) fn open_root(&mut self, detail: SpanDetail) {
-        self.open(What::Root, 1);
+        let now = self.now();
+        self.open(What::Root, 1, now);
         if let Some(root) = self.stack.last_mut() {
             root.number = Some(SpanNumber(0));
             root.detail = Some(Box::new(detail));

@@ -10,7 +10,7 @@ use observe_host::{
     TraceOptions,
 };
 use observe_instrumenter::Selection;
-use wasmtime::{Caller, Config, Engine, Instance, Linker, Store, Trap};
+use wasmtime::{Caller, Config, Engine, Extern, Instance, Linker, Store, Trap};
 
 struct State {
     recorder: Recorder,
@@ -44,7 +44,7 @@ impl Guest {
         linker
             .func_wrap("host", "try", |mut caller: Caller<'_, State>, export: i32| {
                 let name = format!("export {export}");
-                let function = caller.get_export(&name).and_then(|export| export.into_func());
+                let function = caller.get_export(&name).and_then(Extern::into_func);
                 i32::from(function.expect("an export").call(&mut caller, &[], &mut []).is_ok())
             })
             .expect("not there yet");
@@ -75,8 +75,18 @@ impl Guest {
 /// A span as it arrived: its name, that of its parent, and whether it failed.
 type Arrived = (String, Option<String>, bool);
 
+/// What is kept of a span.
+struct Span {
+    number: u32,
+    parent: Option<u32>,
+    name: String,
+    failed: bool,
+    start: u64,
+    end: u64,
+}
+
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<(u32, String, Option<u32>, bool, u64, u64)>>>);
+struct Kept(Arc<Mutex<Vec<Span>>>);
 
 impl Exporter for Kept {
     fn name(&self) -> &str {
@@ -84,15 +94,19 @@ impl Exporter for Kept {
     }
 
     fn export(&mut self, chunk: &Chunk) {
-        for span in &chunk.spans {
+        let spans = chunk.spans.iter().map(|span| {
             let symbol = span.symbol.and_then(|id| chunk.trace.symbols.get(id));
             let own = span.detail.as_ref().and_then(|detail| detail.name.clone());
-            let name = symbol.map(|symbol| symbol.name.clone()).or(own).expect("a name");
-            let parent = span.parent.map(|parent| parent.0);
-            let failed = span.status == Status::Error;
-            let (start, end) = (span.start_unix_nanos, span.end_unix_nanos);
-            self.0.lock().expect("whole").push((span.number.0, name, parent, failed, start, end));
-        }
+            Span {
+                number: span.number.0,
+                parent: span.parent.map(|parent| parent.0),
+                name: symbol.map(|symbol| symbol.name.clone()).or(own).expect("a name"),
+                failed: span.status == Status::Error,
+                start: span.start_unix_nanos,
+                end: span.end_unix_nanos,
+            }
+        });
+        self.0.lock().expect("whole").extend(spans);
     }
 
     fn flush(&mut self, _: Instant) {}
@@ -111,12 +125,13 @@ impl Kept {
     fn arrived(&self) -> Vec<Arrived> {
         let spans = self.0.lock().expect("whole");
         let mut spans: Vec<_> = spans.iter().collect();
-        spans.sort_by_key(|span| (span.4, std::cmp::Reverse(span.5)));
+        spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
         let name = |number: u32| {
-            let found = spans.iter().find(|span| span.0 == number);
-            found.unwrap_or_else(|| panic!("no span {number}")).1.clone()
+            let found = spans.iter().find(|span| span.number == number);
+            found.unwrap_or_else(|| panic!("no span {number}")).name.clone()
         };
-        spans.iter().map(|span| (span.1.clone(), span.2.map(name), span.3)).collect()
+        let arrived = spans.iter().map(|s| (s.name.clone(), s.parent.map(name), s.failed));
+        arrived.collect()
     }
 }
 

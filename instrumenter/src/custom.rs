@@ -74,7 +74,7 @@ impl Rewriter<'_, '_> {
             _ => Some(contents.to_vec()),
         };
         if rewritten.is_none() {
-            self.warnings.push(Warning::Dropped { section: name.to_owned() });
+            self.dropped.push(name.to_owned());
         }
         Ok(rewritten.map(|contents| Custom::new(name, contents)))
     }

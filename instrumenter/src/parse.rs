@@ -76,15 +76,7 @@ impl<'a> Module<'a> {
     ///
     /// [`Error`] names what else the bytes are, or what is wrong with them.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        if bytes.is_empty() {
-            return Err(Error::Empty);
-        }
-        if !bytes.starts_with(b"\0asm") {
-            return Err(Error::NotWasm);
-        }
-        if Parser::is_component(bytes) {
-            return Err(Error::Component);
-        }
+        Self::check(bytes)?;
         let mut module = Module {
             bytes,
             sections: Vec::new(),
@@ -133,6 +125,23 @@ impl<'a> Module<'a> {
         module.exports.sort_by_key(|&(_, index)| index);
         module.exceptions = module.exceptions.max(scanner.exceptions);
         Ok(module)
+    }
+
+    /// Checks that the bytes begin as a core module does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`], [`Error::NotWasm`] or [`Error::Component`].
+    pub fn check(bytes: &[u8]) -> Result<(), Error> {
+        if bytes.is_empty() {
+            Err(Error::Empty)
+        } else if !bytes.starts_with(b"\0asm") {
+            Err(Error::NotWasm)
+        } else if Parser::is_component(bytes) {
+            Err(Error::Component)
+        } else {
+            Ok(())
+        }
     }
 
     /// Notes what the sections other than those of functions say.

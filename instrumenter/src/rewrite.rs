@@ -75,6 +75,8 @@ pub(crate) struct Rewriter<'m, 'a> {
     /// The type index of each function that reads cells, and how many it reads.
     readers: Vec<(u32, u32)>,
     pub(crate) warnings: Vec<Warning>,
+    /// Names of custom sections that are left out.
+    pub(crate) dropped: Vec<String>,
 }
 
 /// Gives functions their new indices wherever `wasm-encoder` finds one.
@@ -119,6 +121,7 @@ impl<'m, 'a> Rewriter<'m, 'a> {
             blocks: HashMap::new(),
             readers: Vec::new(),
             warnings: Vec::new(),
+            dropped: Vec::new(),
         };
         rewriter.add_types()?;
         Ok(rewriter)
@@ -210,6 +213,9 @@ impl<'m, 'a> Rewriter<'m, 'a> {
         Custom::new(map::SECTION, map).append_to(&mut out);
         if !producers {
             Custom::new(custom::PRODUCERS, custom::own_producers()).append_to(&mut out);
+        }
+        if !self.dropped.is_empty() {
+            self.warnings.push(Warning::Dropped { sections: self.dropped });
         }
         Ok(Instrumented { wasm: out, warnings: self.warnings })
     }

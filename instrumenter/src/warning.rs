@@ -6,10 +6,10 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// A custom section is left out, since it would no longer be true.
+    /// Custom sections are left out, since they would no longer be true.
     Dropped {
-        /// The name of the section.
-        section: String,
+        /// The names of the sections.
+        sections: Vec<String>,
     },
     /// A part of the name section is left out, since it cannot be read.
     Names {
@@ -21,9 +21,10 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::Dropped { section } => write!(
+            Warning::Dropped { sections } => write!(
                 f,
-                "section `{section}` is left out: it speaks of places in the code, which have moved"
+                "left out, since they speak of places in the code, which have moved: {}",
+                sections.join(", ")
             ),
             Warning::Names { message } => {
                 write!(f, "a part of the name section is left out: {message}")

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use observe_abi::map::{Cells, FunctionMap};
-use observe_instrumenter::{Error as InstrumentError, read_function_map};
+use observe_instrumenter::{Error as InstrumentError, Module, read_function_map};
 use serde::Serialize;
 use wasmparser::{Encoding, ExternalKind, KnownCustom, Name, Parser, Payload, TypeRef};
 
@@ -96,11 +96,9 @@ impl Opts {
 impl Description {
     fn of(input: &Input) -> Result<Self, InstrumentError> {
         let wasm = &input.wasm[..];
-        if wasm.is_empty() {
-            return Err(InstrumentError::Empty);
-        }
-        if !wasm.starts_with(b"\0asm") {
-            return Err(InstrumentError::NotWasm);
+        match Module::check(wasm) {
+            Ok(()) | Err(InstrumentError::Component) => {}
+            Err(error) => return Err(error),
         }
         let mut description = Description {
             file: input.name.clone(),

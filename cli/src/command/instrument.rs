@@ -33,9 +33,6 @@ pub(crate) struct Opts {
     #[arg(short, long, value_name = "OUT.wasm")]
     output: Option<PathBuf>,
 
-    #[command(flatten)]
-    select: SelectOpts,
-
     /// Print the plan, function by function, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -47,6 +44,9 @@ pub(crate) struct Opts {
     /// Take the input's validity for granted
     #[arg(long)]
     no_validate: bool,
+
+    #[command(flatten)]
+    select: SelectOpts,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

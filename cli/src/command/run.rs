@@ -1,6 +1,7 @@
 //! `observe run`: run a module and show where its time went.
 
 mod guest;
+mod interface;
 mod report;
 
 use std::path::PathBuf;
@@ -19,12 +20,12 @@ use crate::exit_code;
 use crate::input::Input;
 use crate::progress::Progress;
 use crate::view::tree::CallTree;
-use guest::{Ending, Guest};
+use guest::{Ending, Host};
 
 /// How long the end waits for a backend to take the last spans.
 const DELIVERY: Duration = Duration::from_secs(3);
 
-/// The part of the guest's time that hooks may take under `--trace budget`, in percent.
+/// The part of the run that timing may take under `--trace budget`, in percent.
 const BUDGET: f64 = 5.0;
 
 /// Run a module and show where its time went
@@ -87,7 +88,7 @@ pub(crate) struct Opts {
 enum Trace {
     /// Time every call of a hooked function
     All,
-    /// Time as many calls as fit in 5 % of the run
+    /// Time a sample of the calls, at about 5 % of the run
     Budget,
     /// Time none
     Off,
@@ -102,8 +103,25 @@ impl Opts {
         };
         let input = Input::read(&self.input)?;
         let engine = guest::engine()?;
-        let (module, coverage) = compile(&engine, &input, &selection)?;
-        let mut guest = Guest::prepare(&engine, &input, &module, &self)?;
+        // All that can be refused is refused before the module is compiled.
+        let plain = match read_function_map(&input.wasm) {
+            Some(_) => None,
+            None => Some(Module::parse(&input.wasm).map_err(|error| input.error(&error))?),
+        };
+        let interface = interface::read(&input)?;
+        let call = match &self.invoke {
+            Some(export) => {
+                Some((export.clone(), interface.arguments(&input, export, &self.args)?))
+            }
+            None => {
+                interface.require_start(&input)?;
+                None
+            }
+        };
+        let mut host = Host::new(&engine, guest::wasi(&input, &self)?)?;
+        host.check_imports(&interface, &input)?;
+        let (module, coverage) = compile(&engine, &input, plain.as_ref(), &selection)?;
+        let mut guest = host.take(&module, call, &input)?;
 
         let tree = CallTree::default();
         let endpoint = otlp.as_ref().map(otlp::Config::endpoint);
@@ -163,24 +181,27 @@ impl Opts {
     }
 }
 
-/// Instruments, if need be, and compiles a module. Also says how much of it is hooked.
+/// Compiles a module, and instruments it before if it is a `plain` one. Also says how
+/// much of it is hooked.
 fn compile(
     engine: &Engine,
     input: &Input,
+    plain: Option<&Module<'_>>,
     selection: &Selection,
 ) -> Result<(ObservedModule, String)> {
-    let fail = |error: &dyn std::fmt::Display| input.error(error);
-    if read_function_map(&input.wasm).is_some() {
-        let _progress = Progress::start(&input.file_name(), None);
-        let module = ObservedModule::new(engine, &input.wasm, selection).map_err(|e| fail(&e))?;
+    let name = input.file_name();
+    let Some(plain) = plain else {
+        let _progress = Progress::start(&name, None);
+        let module = ObservedModule::new(engine, &input.wasm, selection);
+        let module = module.map_err(|error| input.error(&error))?;
         let coverage = format!("{} functions hooked beforehand", module.hooked_functions());
         return Ok((module, coverage));
-    }
-    let module = Module::parse(&input.wasm).map_err(|error| fail(&error))?;
-    let plan = Plan::new(&module, selection);
-    let _progress = Progress::start(&input.file_name(), Some(plan.functions.len() as u64));
-    let observed = ObservedModule::planned(engine, &module, &plan).map_err(|error| fail(&error))?;
-    Ok((observed, coverage(&plan, selection)))
+    };
+    let plan = Plan::new(plain, selection);
+    let _progress = Progress::start(&name, Some(plan.functions.len() as u64));
+    let module = ObservedModule::planned(engine, plain, &plan);
+    let module = module.map_err(|error| input.error(&error))?;
+    Ok((module, coverage(&plan, selection)))
 }
 
 /// Reads a duration such as `20us`.

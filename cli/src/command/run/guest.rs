@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use observe_host::{ObservedModule, Outcome, Recorder, Report, TraceOptions};
-use wasmtime::{Config, Engine, ExternType, Func, Instance, Linker, Store, Val, ValType};
+use wasmtime::{Config, Engine, Func, Instance, Linker, Store, Val};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 
 use super::Opts;
+use super::interface::Interface;
 use crate::input::Input;
 
 /// What the guest's stack may take: twice wasmtime's default, since hooks make frames
@@ -28,16 +29,6 @@ pub(super) enum Ending {
     Failed(wasmtime::Error),
 }
 
-/// A module that is ready to run.
-pub(super) struct Guest<'a> {
-    module: &'a ObservedModule,
-    linker: Linker<State>,
-    store: Store<State>,
-    instance: Option<Instance>,
-    /// The export to call, with its arguments; `None` for the program itself.
-    call: Option<(String, Vec<Val>)>,
-}
-
 /// An engine that takes what wasmtime can run.
 pub(super) fn engine() -> Result<Engine> {
     let mut config = Config::new();
@@ -54,44 +45,63 @@ pub(super) fn engine() -> Result<Engine> {
     Engine::new(&config).map_err(|error| anyhow!("wasmtime cannot be set up: {error:#}"))
 }
 
-impl<'a> Guest<'a> {
-    /// Checks that the guest has what it needs and the user named what it has.
-    pub(super) fn prepare(
-        engine: &Engine,
-        input: &Input,
-        module: &'a ObservedModule,
-        opts: &Opts,
-    ) -> Result<Self> {
+/// A host without a guest yet.
+pub(super) struct Host {
+    linker: Linker<State>,
+    store: Store<State>,
+}
+
+impl Host {
+    /// Provides what a guest may import.
+    pub(super) fn new(engine: &Engine, wasi: WasiP1Ctx) -> Result<Self> {
         let mut linker = Linker::new(engine);
         p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)
             .map_err(|error| anyhow!("WASI cannot be provided: {error:#}"))?;
         observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)?;
-        let call = match &opts.invoke {
-            Some(export) => Some((export.clone(), arguments(input, module, export, &opts.args)?)),
-            None => {
-                require_start(input, module)?;
-                None
-            }
-        };
-        let wasi = wasi(input, opts)?;
-        let mut store = Store::new(engine, State { wasi, recorder: module.recorder() });
-        for import in module.module().imports() {
-            if linker.get_by_import(&mut store, &import).is_none() {
-                let (from, name) = (import.module(), import.name());
+        let store = Store::new(engine, State { wasi, recorder: Recorder::default() });
+        Ok(Host { linker, store })
+    }
+
+    /// Checks that it provides what a module imports.
+    pub(super) fn check_imports(&mut self, interface: &Interface, input: &Input) -> Result<()> {
+        for (module, name) in &interface.imports {
+            if self.linker.get(&mut self.store, module, name).is_err() {
                 bail!(
-                    "{}: imports `{from}` `{name}`, which `observe run` does not provide \
-                     (it provides wasi_snapshot_preview1); run it in its own host with \
-                     `observe instrument`",
+                    "{}: imports `{module}` `{name}`, which `observe run` does not provide (it \
+                     provides wasi_snapshot_preview1); instrument it and run it in its own host",
                     input.name
                 );
             }
         }
-        linker
-            .instantiate_pre(module.module())
-            .map_err(|error| input.error(&format!("cannot be linked: {error:#}")))?;
-        Ok(Guest { module, linker, store, instance: None, call })
+        Ok(())
     }
 
+    /// Takes a module in. `call` is the export to call, with its arguments; `None` runs
+    /// the program itself.
+    pub(super) fn take<'a>(
+        mut self,
+        module: &'a ObservedModule,
+        call: Option<(String, Vec<Val>)>,
+        input: &Input,
+    ) -> Result<Guest<'a>> {
+        self.linker
+            .instantiate_pre(module.module())
+            .map_err(|error| input.error(&format!("cannot be linked: {error:#}")))?;
+        self.store.data_mut().recorder = module.recorder();
+        Ok(Guest { module, linker: self.linker, store: self.store, instance: None, call })
+    }
+}
+
+/// A module that is ready to run.
+pub(super) struct Guest<'a> {
+    module: &'a ObservedModule,
+    linker: Linker<State>,
+    store: Store<State>,
+    instance: Option<Instance>,
+    call: Option<(String, Vec<Val>)>,
+}
+
+impl Guest<'_> {
     /// Runs the guest to its end, in a trace.
     pub(super) fn run(&mut self, options: TraceOptions) -> Ending {
         self.store.data_mut().recorder.start(options);
@@ -136,7 +146,7 @@ impl<'a> Guest<'a> {
 }
 
 /// What the guest may use of the host.
-fn wasi(input: &Input, opts: &Opts) -> Result<WasiP1Ctx> {
+pub(super) fn wasi(input: &Input, opts: &Opts) -> Result<WasiP1Ctx> {
     let mut builder = WasiCtxBuilder::new();
     // The guest has this thread to itself.
     builder.inherit_stdio().allow_blocking_current_thread(true);
@@ -161,73 +171,6 @@ fn wasi(input: &Input, opts: &Opts) -> Result<WasiP1Ctx> {
         };
     }
     Ok(builder.build_p1())
-}
-
-fn require_start(input: &Input, module: &ObservedModule) -> Result<()> {
-    let mut exports = module.module().exports();
-    if exports.any(|export| export.name() == "_start" && export.ty().func().is_some()) {
-        return Ok(());
-    }
-    match functions(module) {
-        names if names.is_empty() => {
-            bail!("{}: exports no `_start`, nor any other function", input.name)
-        }
-        names => bail!(
-            "{}: exports no `_start`; name a function with --invoke, such as {}",
-            input.name,
-            names.join(", ")
-        ),
-    }
-}
-
-/// The functions that a user may call, a few of them.
-fn functions(module: &ObservedModule) -> Vec<&str> {
-    let exports = module.module().exports().filter(|export| export.ty().func().is_some());
-    let ours = observe_abi::hooks::CELLS_READER_PREFIX;
-    exports.map(|export| export.name()).filter(|name| !name.starts_with(ours)).take(10).collect()
-}
-
-/// Reads the arguments of a function by its parameters.
-fn arguments(
-    input: &Input,
-    module: &ObservedModule,
-    export: &str,
-    texts: &[String],
-) -> Result<Vec<Val>> {
-    let Some(ExternType::Func(ty)) = module.module().get_export(export) else {
-        let names = functions(module).join(", ");
-        bail!("{}: exports no function `{export}`; it exports {names}", input.name);
-    };
-    let params: Vec<_> = ty.params().collect();
-    if params.len() != texts.len() {
-        let types: Vec<_> = params.iter().map(ToString::to_string).collect();
-        bail!(
-            "{}: `{export}` takes {} arguments ({}), and {} were given",
-            input.name,
-            params.len(),
-            types.join(", "),
-            texts.len()
-        );
-    }
-    let values = params.iter().zip(texts).map(|(ty, text)| {
-        value(ty, text).ok_or_else(|| anyhow!("--invoke {export}: `{text}` is not of type {ty}"))
-    });
-    values.collect()
-}
-
-/// Reads a value; integers may be signed or unsigned.
-fn value(ty: &ValType, text: &str) -> Option<Val> {
-    Some(match ty {
-        ValType::I32 => {
-            Val::I32(text.parse().or_else(|_| text.parse().map(u32::cast_signed)).ok()?)
-        }
-        ValType::I64 => {
-            Val::I64(text.parse().or_else(|_| text.parse().map(u64::cast_signed)).ok()?)
-        }
-        ValType::F32 => Val::F32(text.parse::<f32>().ok()?.to_bits()),
-        ValType::F64 => Val::F64(text.parse::<f64>().ok()?.to_bits()),
-        _ => return None,
-    })
 }
 
 /// Prints a result on standard output, on a line of its own.

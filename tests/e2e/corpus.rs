@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crate::harness::{cache, observe, output, repository, stderr};
 use observe_host::{ObservedModule, Recorder};
 use observe_instrumenter::{Module, Plan, Selection};
-use observe_tests::{cache, observe, output, repository, stderr};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wasmparser::{Validator, WasmFeatures};

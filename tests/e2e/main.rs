@@ -3,6 +3,7 @@
 mod bad_input;
 mod corpus;
 mod examples;
+mod harness;
 mod instrument;
 mod otlp;
 mod run;

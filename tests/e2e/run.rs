@@ -1,7 +1,7 @@
 //! `observe run`: the guest's own input, output and status pass through, and what is
 //! shown is what happened.
 
-use observe_tests::{observe, output, stderr, stdout};
+use crate::harness::{observe, output, stderr, stdout};
 
 /// Writes a module to a file that lives as long as the test.
 fn module(wat: &str) -> tempfile::NamedTempFile {
@@ -68,11 +68,8 @@ fn calls_are_counted_in_a_module_of_many_functions() {
         let result = output(observe().args(["run", path(&file), "--trace", trace]), b"");
         let shown = stderr(&result);
         assert!(result.status.success(), "{shown}");
-        assert!(
-            shown.contains("1,481 more functions") || shown.contains("more functions"),
-            "{shown}"
-        );
-        assert_eq!(calls(&shown, " _start"), Some(1), "{trace}: {shown}");
+        assert!(shown.contains("… 1,481 more functions"), "{shown}");
+        // `_start` may be one of the 20 that are shown.
         let twos = shown.lines().filter(|line| line.trim_start().starts_with("2 ")).count();
         assert!(twos >= 19, "{trace}: {shown}");
     }

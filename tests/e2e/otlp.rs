@@ -9,11 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::harness::{cache, example, observe, output, repository, stderr};
 use observe_collector::event::{Chunk, Status, Value};
 use observe_collector::{Collector, Counts, Exporter, OnFull, Resource, otlp};
 use observe_host::{Failure, ObservedModule, Outcome, Recorder, TraceOptions};
 use observe_instrumenter::Selection;
-use observe_tests::{cache, example, observe, output, repository, stderr};
 use serde_json::Value as Json;
 use wasmtime::{Engine, Linker, Store};
 

@@ -1,6 +1,6 @@
 //! `observe instrument` and `observe inspect`, as scripts use them.
 
-use observe_tests::{example, observe, output, stderr, stdout};
+use crate::harness::{example, observe, output, stderr, stdout};
 use serde_json::Value;
 
 fn json(text: &str) -> Value {

@@ -1,24 +1,16 @@
-//! What the end-to-end tests have in common: where things are, and how to run them.
+//! What the tests have in common: where things are, and how to run them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The root of the repository.
-pub fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// The `observe` program, which cargo builds beside the tests.
-///
-/// # Panics
-///
-/// If it is not there, as when only this package was built.
-pub fn observe() -> Command {
-    let tests = std::env::current_exe().expect("this test has a path");
-    let profile = tests.ancestors().nth(2).expect("tests are built in PROFILE/deps");
-    let program = profile.join(format!("observe{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "{} is missing: build with --workspace", program.display());
-    let mut command = Command::new(program);
+/// The `observe` program.
+pub(crate) fn observe() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_observe"));
     // What the caller's environment says of a backend is not part of a test.
     for (key, _) in std::env::vars_os() {
         if key.to_string_lossy().starts_with("OTEL_") {
@@ -30,16 +22,12 @@ pub fn observe() -> Command {
 }
 
 /// A module in `examples`.
-pub fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     repository().join("examples").join(name)
 }
 
 /// Where `tests/setup` keeps what it fetches.
-///
-/// # Panics
-///
-/// If it has not run.
-pub fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = base.or_else(home).expect("HOME is set").join("observe");
@@ -48,11 +36,7 @@ pub fn cache() -> PathBuf {
 }
 
 /// Runs a command to its end with the given standard input.
-///
-/// # Panics
-///
-/// If it cannot be run.
-pub fn output(command: &mut Command, stdin: &[u8]) -> Output {
+pub(crate) fn output(command: &mut Command, stdin: &[u8]) -> Output {
     use std::io::Write;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -65,11 +49,11 @@ pub fn output(command: &mut Command, stdin: &[u8]) -> Output {
 }
 
 /// What a command printed on standard error.
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// What a command printed on standard output.
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

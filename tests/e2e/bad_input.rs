@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use observe_tests::{example, observe, output, stderr, stdout};
+use crate::harness::{example, observe, output, stderr, stdout};
 
 /// A folder with a file of each bad kind.
 fn bad_files() -> tempfile::TempDir {
@@ -192,8 +192,8 @@ fn a_backend_that_cannot_be_reached_costs_nothing_but_the_spans() {
 
 #[test]
 fn the_reader_may_go_away() {
-    let inspect = observe_tests::output(
-        std::process::Command::new("sh").current_dir(observe_tests::repository()).arg("-c").arg(
+    let inspect = crate::harness::output(
+        std::process::Command::new("sh").current_dir(crate::harness::repository()).arg("-c").arg(
             format!(
                 "{} inspect examples/vowels.wasm | head -n 1",
                 Path::new(observe().get_program()).display()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use observe_tests::{example, observe, output, repository, stderr, stdout};
+use crate::harness::{example, observe, output, repository, stderr, stdout};
 
 fn run(directory: &Path, module: &str, arguments: &[&str], stdin: &[u8]) -> String {
     let mut command = observe();
