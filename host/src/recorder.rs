@@ -9,10 +9,10 @@ use observe_collector::event::{
 
 use crate::clock::{Clock, Scale, Ticks};
 use crate::functions::Functions;
+use crate::lost::Lost;
 use crate::names::Names;
 use crate::overhead::{Controller, MAX_PERIOD, Mode};
 use crate::stats::{FunctionStats, Timed};
-use crate::trace::Lost;
 
 /// Spans handed over at a time.
 const CHUNK: usize = 256;

@@ -1,54 +1,26 @@
 //! Rewriting, third part: custom sections that speak of functions or of places in
 //! the code, and so must follow the change or go.
 
-use wasm_encoder::{Encode, IndirectNameMap, NameMap, ProducersField, ProducersSection};
+use wasm_encoder::{IndirectNameMap, NameMap, ProducersField, ProducersSection};
 use wasmparser::{
     BinaryReader, BranchHintSectionReader, IndirectNaming, Name, Naming, ProducersSectionReader,
 };
 
 use crate::body::renumber_label;
+use crate::layout::Layout;
 use crate::parse::Function;
 use crate::plan::Decision;
-use crate::rewrite::Rewriter;
-use crate::{Error, Warning, leb};
+use crate::section::{Custom, contents_of};
+use crate::{Error, Warning};
 
 pub(crate) const PRODUCERS: &str = "producers";
 const BRANCH_HINTS: &str = "metadata.code.branch_hint";
-
-/// A custom section to be written.
-pub(crate) struct Custom {
-    name: String,
-    contents: Vec<u8>,
-}
-
-impl Custom {
-    pub(crate) fn new(name: &str, contents: Vec<u8>) -> Self {
-        Custom { name: name.to_owned(), contents }
-    }
-
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        let mut section = Vec::with_capacity(self.name.len() + 5 + self.contents.len());
-        self.name.encode(&mut section);
-        section.extend_from_slice(&self.contents);
-        out.push(wasm_encoder::SectionId::Custom as u8);
-        section.encode(out);
-    }
-}
 
 /// A `producers` section that names nobody but us.
 pub(crate) fn own_producers() -> Vec<u8> {
     let mut field = ProducersField::new();
     field.value("observe", env!("CARGO_PKG_VERSION"));
     contents_of(ProducersSection::new().field("processed-by", &field))
-}
-
-/// The contents of a custom section of `wasm-encoder`, without length and name.
-fn contents_of(section: &impl Encode) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    section.encode(&mut bytes);
-    // What was just encoded begins with its length, and that of its name.
-    let name = leb::split(&bytes).and_then(|(_, rest)| leb::split(rest));
-    name.map_or_else(|_| Vec::new(), |(len, rest)| rest[len as usize..].to_vec())
 }
 
 /// Whether a section holds offsets into the code, or a digest of the module,
@@ -59,9 +31,30 @@ fn goes_stale(name: &str) -> bool {
         || matches!(name, "sourceMappingURL" | "external_debug_info" | "build_id")
 }
 
-impl Rewriter<'_, '_> {
+/// Carries custom sections over.
+pub(crate) struct CustomSections<'l, 'm, 'a> {
+    layout: &'l Layout<'m, 'a>,
+    /// What did not survive, but for whole sections.
+    warnings: Vec<Warning>,
+    /// Names of sections that are left out.
+    dropped: Vec<String>,
+}
+
+impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
+    pub(crate) fn new(layout: &'l Layout<'m, 'a>) -> Self {
+        CustomSections { layout, warnings: Vec::new(), dropped: Vec::new() }
+    }
+
+    /// What did not survive.
+    pub(crate) fn into_warnings(mut self) -> Vec<Warning> {
+        if !self.dropped.is_empty() {
+            self.warnings.push(Warning::Dropped { sections: self.dropped });
+        }
+        self.warnings
+    }
+
     /// What becomes of a custom section; `None` where it is left out.
-    pub(crate) fn custom_section(
+    pub(crate) fn carry_over(
         &mut self,
         name: &str,
         contents: &[u8],
@@ -117,19 +110,19 @@ impl Rewriter<'_, '_> {
     }
 
     fn function_names(&self, map: &[Naming<'_>]) -> NameMap {
-        let first_defined = self.renumber.first_defined;
+        let first_defined = self.layout.renumber.first_defined;
         let mut imported = NameMap::new();
         let mut names: Vec<(u32, &str)> = Vec::with_capacity(map.len() + 2);
         for naming in map {
             // An index that no function can have names nothing.
-            if let Ok(index) = self.renumber.function(naming.index) {
+            if let Ok(index) = self.layout.renumber.function(naming.index) {
                 names.push((index, naming.name));
             }
         }
-        let readers: Vec<_> = self.reader_names().collect();
+        let readers: Vec<_> = self.layout.reader_names().collect();
         names.push((first_defined, "observe:enter"));
         names.push((first_defined + 1, "observe:exit"));
-        names.extend((self.first_reader()..).zip(readers.iter().map(String::as_str)));
+        names.extend((self.layout.first_reader()..).zip(readers.iter().map(String::as_str)));
         // The specification wants ascending indices, which not all files have.
         names.sort_by_key(|&(index, _)| index);
         names.dedup_by_key(|&mut (index, _)| index);
@@ -142,7 +135,7 @@ impl Rewriter<'_, '_> {
         map: wasmparser::IndirectNameMap<'_>,
     ) -> Result<IndirectNameMap, wasmparser::Error> {
         let map = map.into_iter().collect::<Result<Vec<_>, _>>()?;
-        indirect(&map, |index| self.renumber.function(index).ok())
+        indirect(&map, |index| self.layout.renumber.function(index).ok())
     }
 
     fn label_names(
@@ -152,14 +145,14 @@ impl Rewriter<'_, '_> {
         let mut names = IndirectNameMap::new();
         for function in map {
             let function = function?;
-            let Ok(index) = self.renumber.function(function.index) else { continue };
+            let Ok(index) = self.layout.renumber.function(function.index) else { continue };
             let labels = match self.function_at(function.index) {
                 Some((hooked, Decision::Hook(..))) => {
-                    let sites = &self.module.sites[hooked.body.sites.clone()];
+                    let sites = &self.layout.module.sites[hooked.body.sites.clone()];
                     let mut labels = NameMap::new();
                     for label in function.names {
                         let label = label?;
-                        let exceptions = self.plan.exceptions;
+                        let exceptions = self.layout.plan.exceptions;
                         if let Some(index) = renumber_label(label.index, exceptions, sites) {
                             labels.append(index, label.name);
                         }
@@ -175,9 +168,9 @@ impl Rewriter<'_, '_> {
 
     /// A function and what is planned for it, by its old index.
     fn function_at(&self, index: u32) -> Option<(&Function<'_>, Decision)> {
-        let at = index.checked_sub(self.renumber.first_defined)? as usize;
-        let decision = self.plan.functions.get(at)?.decision;
-        Some((self.module.functions.get(at)?, decision))
+        let at = index.checked_sub(self.layout.renumber.first_defined)? as usize;
+        let decision = self.layout.plan.functions.get(at)?.decision;
+        Some((self.layout.module.functions.get(at)?, decision))
     }
 
     /// The branch hints at the new offsets of their instructions; `None` where
@@ -198,9 +191,9 @@ impl Rewriter<'_, '_> {
             };
             let mut segments = Vec::new();
             body.clear();
-            let sites = &self.module.sites[function.body.sites.clone()];
-            let hooked = self.hooked(function, decision)?;
-            let writer = self.body_writer();
+            let sites = &self.layout.module.sites[function.body.sites.clone()];
+            let hooked = self.layout.hooked(function, decision)?;
+            let writer = self.layout.body_writer();
             writer.write(&mut body, &function.body, sites, hooked.as_ref(), Some(&mut segments))?;
             let moved = hints.iter().map(|hint| {
                 let at = segments.partition_point(|&(old, _)| old <= hint.func_offset);
@@ -210,7 +203,10 @@ impl Rewriter<'_, '_> {
                     branch_hint_value: u32::from(hint.taken),
                 }
             });
-            out.function_hints(self.renumber.function(hinted.func)?, moved.collect::<Vec<_>>());
+            out.function_hints(
+                self.layout.renumber.function(hinted.func)?,
+                moved.collect::<Vec<_>>(),
+            );
         }
         Ok(Some(contents_of(&out)))
     }

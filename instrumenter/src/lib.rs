@@ -23,18 +23,20 @@
 //! ```
 //!
 //! The files stand in the order in which the data flows: `parse`, `scan`, `names`
-//! and `source` analyse, `select` and `plan` decide, `body`, `rewrite` and
-//! `custom` write.
+//! and `source` analyse, `select` and `plan` decide, `body`, `layout`, `custom` and
+//! `rewrite` write.
 
 mod body;
 mod custom;
 mod error;
+mod layout;
 mod leb;
 mod names;
 mod parse;
 mod plan;
 mod rewrite;
 mod scan;
+mod section;
 mod select;
 mod source;
 mod warning;

@@ -1,0 +1,28 @@
+//! What a trace does not tell.
+
+/// What was not recorded, or was recorded otherwise than it happened. All of it is
+/// zero in a sane run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lost {
+    /// Calls that were not timed since 65,536 timed ones were open.
+    pub too_deep: u64,
+    /// Spans that were not made since the trace had 2³² of them.
+    pub too_many: u64,
+    /// Exits of a call that was not open.
+    pub stale_exits: u64,
+    /// Entries of a function that the module's map does not have.
+    pub unknown_ids: u64,
+    /// Names of the guest's own spans that could not be read from its memory.
+    pub unreadable_names: u64,
+    /// Spans of the guest's own past the quota of 1,000 names.
+    pub excess_names: u64,
+}
+
+impl Lost {
+    /// The sum of all.
+    pub fn total(&self) -> u64 {
+        let Lost { too_deep, too_many, stale_exits, unknown_ids, .. } = *self;
+        too_deep + too_many + stale_exits + unknown_ids + self.unreadable_names + self.excess_names
+    }
+}
