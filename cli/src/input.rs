@@ -94,26 +94,51 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
                 "standard output: is a terminal, which a module would garble; name a file with -o"
             );
         }
-        io::stdout().lock().write_all(bytes)?;
-        return Ok(());
+        return print(bytes);
     }
-    let cannot = || format!("{}: cannot be written", path.display());
+    let name = path.display().to_string();
+    let cannot = || format!("{name}: cannot be written");
+    let cannot_since = |kind| anyhow::Error::from(io::Error::from(kind)).context(cannot());
     // A device or a pipe keeps its place; a file is replaced.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return std::fs::write(path, bytes).with_context(cannot);
     }
+    // A link stays one, and what it points to is replaced.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = target.as_path();
     let directory = match path.parent() {
         Some(directory) if directory != Path::new("") => directory,
         _ => Path::new("."),
     };
+    if !directory.is_dir() {
+        return Err(cannot_since(io::ErrorKind::NotADirectory));
+    }
     let mut builder = tempfile::Builder::new();
-    // What a file gets that is created the ordinary way, less the umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory).with_context(cannot)?;
+    match path.metadata() {
+        Ok(present) if present.permissions().readonly() => {
+            return Err(cannot_since(io::ErrorKind::PermissionDenied));
+        }
+        Ok(present) => {
+            builder.permissions(present.permissions());
+        }
+        Err(_) => {
+            // What a file gets that is created the ordinary way, less the umask.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        }
+    }
+    // The error would name the temporary file, which says nothing to anybody.
+    let file = builder.tempfile_in(directory).map_err(|error| cannot_since(error.kind()));
+    let mut file = file?;
     file.write_all(bytes).with_context(cannot)?;
     file.persist(path).map_err(io::Error::from).with_context(cannot)?;
     Ok(())
+}
+
+/// Writes on standard output.
+pub(crate) fn print(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).context("standard output: cannot be written")
 }
 
 /// Whether the reader of our output went away, as `head` does.

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::command::{inspect, instrument, run};
+use crate::view::text::{clean, say};
 
 /// See inside WebAssembly modules: spans, calls and durations of any guest.
 ///
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         }
         // One line, whatever the cause is made of.
         let line = format!("{error:#}").replace('\n', ": ");
-        eprintln!("observe: {line}");
+        say(&format!("observe: {}\n", clean(&line)));
         ExitCode::from(exit_code::BAD_INPUT)
     })
 }

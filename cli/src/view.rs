@@ -1,5 +1,6 @@
 //! What people see.
 
 pub(crate) mod table;
+pub(crate) mod text;
 pub(crate) mod tree;
 pub(crate) mod units;

@@ -31,6 +31,8 @@ pub(crate) struct Hooks {
     /// Function indices of the imported hooks.
     pub(crate) enter: u32,
     pub(crate) exit: u32,
+    /// Imported if `exceptions` says that there are any.
+    pub(crate) unwind: u32,
     pub(crate) cells: CellPlace,
     pub(crate) exceptions: Exceptions,
 }
@@ -147,7 +149,7 @@ impl BodyWriter<'_> {
                     note(out, copied);
                 }
                 (SiteKind::TailCall { .. }, Some(hooked)) => {
-                    self.exit(out, hooked);
+                    self.leave(out, hooked, self.hooks.exit);
                     note(out, copied);
                 }
                 (SiteKind::Return { .. } | SiteKind::TailCall { .. }, None) => {}
@@ -189,15 +191,16 @@ impl BodyWriter<'_> {
         code.end();
     }
 
-    /// Tells the host that the function returns, if this call is timed.
-    fn exit(&self, out: &mut Vec<u8>, hooked: &Hooked) {
+    /// Tells the host that the function ends, if this call is timed. `hook` says how it
+    /// does.
+    fn leave(&self, out: &mut Vec<u8>, hooked: &Hooked, hook: u32) {
         InstructionSink::new(out)
             .local_get(hooked.live)
             .i32_const(0)
             .i32_lt_s()
             .if_(BlockType::Empty)
             .local_get(hooked.live)
-            .call(self.hooks.exit)
+            .call(hook)
             .end();
     }
 
@@ -215,21 +218,22 @@ impl BodyWriter<'_> {
 
     /// Writes what follows the body.
     fn close(&self, out: &mut Vec<u8>, hooked: &Hooked) {
+        let Hooks { exit, unwind, .. } = *self.hooks;
         match self.hooks.exceptions {
-            Exceptions::None => self.exit(out, hooked),
+            Exceptions::None => self.leave(out, hooked, exit),
             Exceptions::Exnref => {
-                self.exit(out, hooked);
+                self.leave(out, hooked, exit);
                 InstructionSink::new(out).return_().end();
-                self.exit(out, hooked);
+                self.leave(out, hooked, unwind);
                 InstructionSink::new(out).throw_ref();
             }
             Exceptions::Legacy => {
                 // The final `end` of the body belongs behind the handler.
                 out.pop();
                 InstructionSink::new(out).catch_all();
-                self.exit(out, hooked);
+                self.leave(out, hooked, unwind);
                 InstructionSink::new(out).rethrow(0).end();
-                self.exit(out, hooked);
+                self.leave(out, hooked, exit);
             }
         }
         InstructionSink::new(out).end();

@@ -122,6 +122,9 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
         let readers: Vec<_> = self.layout.reader_names().collect();
         names.push((first_defined, "observe:enter"));
         names.push((first_defined + 1, "observe:exit"));
+        if self.layout.renumber.added > 2 {
+            names.push((first_defined + 2, "observe:unwind"));
+        }
         names.extend((self.layout.first_reader()..).zip(readers.iter().map(String::as_str)));
         // The specification wants ascending indices, which not all files have.
         names.sort_by_key(|&(index, _)| index);
@@ -182,6 +185,10 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
         let Ok(functions) = read else { return Ok(None) };
         let mut out = wasm_encoder::BranchHints::new();
         let mut body = Vec::new();
+        // The proposal wants functions in ascending order, which keeps this linear.
+        if !functions.is_sorted_by(|a, b| a.func < b.func) {
+            return Ok(None);
+        }
         for hinted in functions {
             let Ok(hints) = hinted.hints.into_iter().collect::<Result<Vec<_>, _>>() else {
                 return Ok(None);
@@ -189,6 +196,9 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
             let Some((function, decision)) = self.function_at(hinted.func) else {
                 return Ok(None);
             };
+            if hints.iter().any(|hint| hint.func_offset as usize >= function.body.bytes.len()) {
+                return Ok(None);
+            }
             let mut segments = Vec::new();
             body.clear();
             let sites = &self.layout.module.sites[function.body.sites.clone()];

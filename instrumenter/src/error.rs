@@ -24,10 +24,10 @@ pub enum Error {
         section: String,
     },
     /// The module was instrumented before.
-    #[error("is instrumented already (it has a section `{section}`); instrument the original")]
+    #[error("is instrumented already (it has {sign}); instrument the original")]
     AlreadyInstrumented {
-        /// The custom section that tells.
-        section: &'static str,
+        /// What tells.
+        sign: &'static str,
     },
     /// The bytes are not a valid module.
     #[error("is not a valid module: {message} (at offset {offset:#x})")]
@@ -37,6 +37,16 @@ pub enum Error {
         /// Where, in bytes from the start of the module.
         offset: usize,
     },
+    /// The module exports a name that the hooks need.
+    #[error("exports `{export}`, a name that is kept for hooks; rename the export")]
+    Reserved {
+        /// The name.
+        export: String,
+    },
+    /// The plan was not made for this module, or was changed so that it hooks a function
+    /// that cannot have hooks, or that ids are not in order.
+    #[error("does not go with the plan; make one for this module with `Plan::new`")]
+    Plan,
     /// A regular expression of a [`Selection`](crate::Selection) is none, or is too large.
     #[error("`{pattern}` is not a regular expression: {message}")]
     Pattern {

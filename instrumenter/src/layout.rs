@@ -9,8 +9,9 @@ use wasm_encoder::{BlockType, FuncType, TypeSection, ValType};
 
 use crate::Error;
 use crate::body::{BodyWriter, CellPlace, Hooked, Hooks, Renumber};
-use crate::parse::{Function, FunctionType, Module};
-use crate::plan::{Decision, Plan};
+use crate::parse::{Function, Module};
+use crate::plan::{Decision, HookId, Plan};
+use crate::scan::Exceptions;
 
 /// The indices of what a plan adds to a module.
 pub(crate) struct Layout<'m, 'a> {
@@ -49,10 +50,14 @@ impl From<reencode::Error<Error>> for Error {
 
 impl<'m, 'a> Layout<'m, 'a> {
     pub(crate) fn new(module: &'m Module<'a>, plan: &'m Plan) -> Result<Self, Error> {
+        if !fits(plan, module) {
+            return Err(Error::Plan);
+        }
         let imports = module.first_defined();
         let hooks = Hooks {
             enter: imports,
             exit: imports + 1,
+            unwind: imports + 2,
             cells: match plan.cells {
                 map::Cells::Memory => CellPlace::Memory(module.memories),
                 map::Cells::Globals => CellPlace::Globals(module.globals),
@@ -62,7 +67,10 @@ impl<'m, 'a> Layout<'m, 'a> {
         let mut layout = Layout {
             module,
             plan,
-            renumber: Renumber { first_defined: imports, added: 2 },
+            renumber: Renumber {
+                first_defined: imports,
+                added: if plan.exceptions == Exceptions::None { 2 } else { 3 },
+            },
             hooks,
             types: TypeSection::new(),
             blocks: HashMap::new(),
@@ -99,6 +107,16 @@ impl<'m, 'a> Layout<'m, 'a> {
             }
         }
         let (module, plan) = (self.module, self.plan);
+        // Types that need not be added: those without parameters, by their results.
+        let mut present = HashMap::new();
+        for (index, ty) in (0..).zip(&module.types) {
+            if let Some(ty) = ty
+                && ty.ty.params().is_empty()
+                && !ty.shared
+            {
+                present.entry(ty.ty.results()).or_insert(index);
+            }
+        }
         for (function, planned) in module.functions.iter().zip(&plan.functions) {
             let Some(ty) = module.function_type(function) else { continue };
             let results = ty.ty.results();
@@ -108,13 +126,8 @@ impl<'m, 'a> Layout<'m, 'a> {
             {
                 continue;
             }
-            let same = |ty: &Option<FunctionType>| {
-                ty.as_ref().is_some_and(|ty| {
-                    ty.ty.params().is_empty() && ty.ty.results() == results && !ty.shared
-                })
-            };
-            let index = match module.types.iter().position(same) {
-                Some(index) => index as u32,
+            let index = match present.get(results) {
+                Some(&index) => index,
                 None => {
                     let index = self.next_type();
                     let mut shift = Shift(self.renumber);
@@ -159,7 +172,7 @@ impl<'m, 'a> Layout<'m, 'a> {
             &[result] => BlockType::Result(Shift(self.renumber).val_type(result)?),
             several => {
                 let index = self.blocks.get(several).copied();
-                BlockType::FunctionType(index.ok_or(Error::Limit("the plan is another module's"))?)
+                BlockType::FunctionType(index.ok_or(Error::Plan)?)
             }
         };
         let live = function.body.locals + ty.ty.params().len() as u32;
@@ -170,4 +183,23 @@ impl<'m, 'a> Layout<'m, 'a> {
 /// The export name of the `n`th function that reads cells.
 pub(crate) fn reader_name(n: usize) -> String {
     format!("{}{n}", hooks::CELLS_READER_PREFIX)
+}
+
+/// Whether a plan is one for the module: a decision for each function, ids in
+/// ascending order from 0, and no hooks where they cannot be.
+fn fits(plan: &Plan, module: &Module<'_>) -> bool {
+    let mut ids = 0..;
+    plan.functions.len() == module.functions.len()
+        && plan.functions.iter().zip(&module.functions).zip(module.first_defined()..).all(
+            |((planned, function), index)| {
+                planned.index.0 == index
+                    && match planned.decision {
+                        Decision::Hook(HookId(id), _) => {
+                            ids.next() == Some(id)
+                                && module.function_type(function).is_some_and(|ty| !ty.shared)
+                        }
+                        Decision::Leave(_) => true,
+                    }
+            },
+        )
 }

@@ -53,7 +53,7 @@ pub fn demangle(raw: &str) -> String {
         if write!(name, "{demangled:#}").is_ok() || !name.0.is_empty() {
             return name.0;
         }
-    } else if raw.starts_with("_Z") {
+    } else if raw.starts_with("_Z") && is_plain_cpp(raw) {
         let options = cpp_demangle::DemangleOptions::new().no_params().no_return_type();
         if let Ok(symbol) = cpp_demangle::Symbol::new(raw)
             && (symbol.structured_demangle(&mut name, &options).is_ok() || !name.0.is_empty())
@@ -65,6 +65,36 @@ pub fn demangle(raw: &str) -> String {
     // What does not fit is cut, which is what the name says by ending.
     let _ = name.write_str(raw);
     name.0
+}
+
+/// Whether a mangled C++ name holds no expressions, as `decltype` and template arguments
+/// may. For them `cpp_demangle` takes time that is exponential in their length: a
+/// name of a hundred bytes would take minutes.
+///
+/// The letters are those of the Itanium C++ ABI, 5.1.5 and 5.1.6.
+fn is_plain_cpp(raw: &str) -> bool {
+    if raw.len() > MAX_NAME {
+        return false;
+    }
+    let bytes = raw.as_bytes();
+    let mut at = 2;
+    let mut conversions = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, bytes.get(at + 1)) {
+            (b'1'..=b'9', _) => {
+                // An identifier: its length, then as many bytes.
+                let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let length = raw.get(at..at + digits).and_then(|text| text.parse::<usize>().ok());
+                at = at.saturating_add(digits).saturating_add(length.unwrap_or(raw.len()));
+                continue;
+            }
+            (b'X', _) | (b'D', Some(b't' | b'T')) => return false,
+            (b'c', Some(b'v')) => conversions += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    conversions <= 1
 }
 
 /// A string that takes at most [`MAX_NAME`] bytes.
@@ -112,12 +142,32 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_unfolds_without_end_is_cut() {
-        // Each substitution doubles the one before.
-        let mut raw = String::from("_Z1fI1aE");
-        for n in 0..40 {
-            raw = raw.replace('E', &format!("S{n}_S{n}_E"));
+    fn a_name_that_unfolds_is_cut() {
+        // Each argument has the one before twice: `S0_` is the first, `S2_` the next.
+        let mut raw = String::from("_Z1fI1a");
+        for before in "02468ACEGIKMO".chars() {
+            raw += &format!("1bIS{before}_S{before}_E");
         }
-        assert!(demangle(&raw).len() <= MAX_NAME);
+        raw += "EvT_";
+        let symbol = cpp_demangle::Symbol::new(&raw).expect("it is a name");
+        let whole = symbol.demangle().expect("it can be spelt out");
+        assert!(whole.len() > 10 * MAX_NAME, "{} bytes", whole.len());
+        assert_eq!(demangle(&raw).len(), MAX_NAME);
+    }
+
+    #[test]
+    fn names_that_take_for_ever_are_left_as_they_are() {
+        let nested =
+            |head: &str, unit: &str, tail: &str| format!("{head}{}{tail}", unit.repeat(60));
+        for raw in [
+            nested("_ZgtadDt", "nw", "foldEEEEEEEEEEEEEEEEEEEEEEEEEEEE"),
+            nested("_Z1fIX", "nw", "E"),
+            nested("_Z", "cvT0_I", "E"),
+            nested("_ZcvF", "clT0_T_IplT_I", "E"),
+        ] {
+            // Without the check this does not end.
+            assert_eq!(demangle(&raw), raw);
+        }
+        assert_eq!(demangle("_ZNK3FoocvbEv"), "Foo::operator bool");
     }
 }

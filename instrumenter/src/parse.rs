@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use observe_abi::hooks;
 use observe_abi::map::{self, FunctionMap, MapError};
 use wasmparser::{
     CompositeInnerType, ExternalKind, FuncType, KnownCustom, Name, Parser, Payload, TypeRef,
@@ -184,6 +185,15 @@ impl<'a> Module<'a> {
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export?;
+                    if export.name.starts_with(hooks::CELLS_MEMORY) {
+                        // With hooks, what is missing is the map that came with them.
+                        let is_hook = |&(module, _): &(&str, &str)| module == hooks::MODULE;
+                        if self.imports.iter().any(is_hook) {
+                            let sign = "hooks, but no longer the map that goes with them";
+                            return Err(Error::AlreadyInstrumented { sign });
+                        }
+                        return Err(Error::Reserved { export: export.name.to_owned() });
+                    }
                     if matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact) {
                         self.exports.push((export.name, FuncIndex(export.index)));
                     }
@@ -195,8 +205,8 @@ impl<'a> Module<'a> {
                     return Err(Error::ObjectFile { section: section.name().to_owned() });
                 }
                 if section.name() == map::SECTION {
-                    let section = map::SECTION;
-                    return Err(Error::AlreadyInstrumented { section });
+                    let sign = "a section `observe:map`";
+                    return Err(Error::AlreadyInstrumented { sign });
                 }
                 if let KnownCustom::Name(names) = section.as_known() {
                     self.names = function_names(names);

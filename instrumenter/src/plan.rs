@@ -17,7 +17,10 @@ const CELLS_IN_MEMORY_FROM: usize = 1000;
 /// The number of locals that a function may have, and the size of its body: see
 /// [WebAssembly JavaScript Interface, "Implementation-defined Limits"](https://webassembly.github.io/spec/js-api/#limits).
 const MAX_LOCALS: u64 = 50_000;
-const MAX_BODY: usize = 7_654_321;
+pub(crate) const MAX_BODY: usize = 7_654_321;
+
+/// The number of memories that engines accept.
+const MAX_MEMORIES: u32 = 100;
 
 /// More bytes than the hooks add to a body beside what they add at each exit.
 const HOOK_BYTES: usize = 128;
@@ -102,7 +105,7 @@ impl Plan {
                 PlannedFunction { index, name, source, instructions: body.instructions, decision }
             })
             .collect();
-        let cells = match next as usize >= CELLS_IN_MEMORY_FROM {
+        let cells = match next as usize >= CELLS_IN_MEMORY_FROM && module.memories < MAX_MEMORIES {
             true => map::Cells::Memory,
             false => map::Cells::Globals,
         };

@@ -16,7 +16,7 @@ use crate::body::CellPlace;
 use crate::custom::{self, CustomSections};
 use crate::layout::{Layout, Shift, reader_name};
 use crate::parse::{Module, Section};
-use crate::plan::Plan;
+use crate::plan::{MAX_BODY, Plan};
 use crate::section::{Custom, append_items, items, write_raw};
 use crate::{Error, Warning, leb};
 
@@ -129,6 +129,9 @@ impl Rewriter<'_, '_> {
                 let mut added = ImportSection::new();
                 added.import(hooks::MODULE, hooks::ENTER, EntityType::Function(base));
                 added.import(hooks::MODULE, hooks::EXIT, EntityType::Function(base + 1));
+                if self.layout.renumber.added > 2 {
+                    added.import(hooks::MODULE, hooks::UNWIND, EntityType::Function(base + 1));
+                }
                 append_items(out, id, contents, added.len(), &items(&added))?;
             }
             (SectionId::Function, _) => {
@@ -227,6 +230,9 @@ impl Rewriter<'_, '_> {
             let sites = &self.layout.module.sites[function.body.sites.clone()];
             let hooked = self.layout.hooked(function, planned.decision)?;
             writer.write(&mut body, &function.body, sites, hooked.as_ref(), None)?;
+            if body.len() > MAX_BODY {
+                return Err(Error::Limit("a function would be longer than engines accept"));
+            }
             body.encode(out);
         }
         if let CellPlace::Globals(first) = self.layout.hooks.cells {
@@ -236,6 +242,9 @@ impl Rewriter<'_, '_> {
                 0u32.encode(&mut body); // no locals
                 let mut code = InstructionSink::new(&mut body);
                 (next..next + count).for_each(|global| _ = code.global_get(global));
+                for global in next..next + count {
+                    code.i32_const(0).global_set(global);
+                }
                 code.end();
                 body.encode(out);
                 next += count;

@@ -4,7 +4,10 @@
 //! a call of the host) and the places that a rewrite may touch, so that rewriting
 //! copies the bytes between them and decodes nothing again.
 
-use wasmparser::{FunctionBody, Operator, OperatorsReader, OperatorsReaderAllocations};
+use wasmparser::{
+    BlockType, FunctionBody, OperatorsReader, OperatorsReaderAllocations, TryTable, VisitOperator,
+    VisitSimdOperator,
+};
 
 use crate::Error;
 
@@ -12,7 +15,7 @@ use crate::Error;
 /// that pass through it. In ascending order of what the wrapper must do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exceptions {
-    /// Nothing in the module can throw or catch.
+    /// The module names no tag, and neither throws nor catches anything.
     #[default]
     None,
     /// As in WebAssembly 3.0, with `try_table` and `exnref`.
@@ -89,63 +92,26 @@ impl Scanner {
         let reader = local_reader.get_binary_reader();
         let code_start = (reader.original_position() - start) as u32;
 
-        let mut instructions = 0;
-        let mut has_loop = false;
-        let mut calls_import = false;
-        let mut depth = 0u32;
-        let mut labels = 0u32;
+        let mut visitor = Visitor {
+            imports,
+            sites,
+            offset: 0,
+            depth: 0,
+            labels: 0,
+            instructions: 0,
+            has_loop: false,
+            calls_import: false,
+            exceptions: Exceptions::None,
+        };
         let allocations = std::mem::take(&mut self.allocations);
         let mut operators = OperatorsReader::new_with_allocs(reader, allocations);
         while !operators.eof() {
-            let offset = (operators.original_position() - start) as u32;
-            let mut site = |offset, kind| sites.push(Site { offset, kind });
-            instructions += 1;
-            match operators.read()? {
-                Operator::End => {
-                    depth = depth.wrapping_sub(1);
-                    instructions -= 1;
-                }
-                Operator::Else => instructions -= 1,
-                Operator::Block { .. } | Operator::If { .. } => {
-                    depth += 1;
-                    labels += 1;
-                }
-                Operator::Loop { .. } => {
-                    depth += 1;
-                    labels += 1;
-                    has_loop = true;
-                }
-                Operator::TryTable { .. } => {
-                    depth += 1;
-                    labels += 1;
-                    self.exceptions = self.exceptions.max(Exceptions::Exnref);
-                }
-                Operator::Try { .. } => {
-                    depth += 1;
-                    labels += 1;
-                    self.exceptions = Exceptions::Legacy;
-                }
-                // `delegate` closes the `try` that it belongs to.
-                Operator::Delegate { .. } => depth = depth.wrapping_sub(1),
-                // These opcodes are one byte long, the index follows.
-                Operator::Call { function_index } => {
-                    calls_import |= function_index < imports;
-                    site(offset + 1, SiteKind::FunctionIndex);
-                }
-                Operator::RefFunc { .. } => site(offset + 1, SiteKind::FunctionIndex),
-                Operator::ReturnCall { function_index } => {
-                    calls_import |= function_index < imports;
-                    site(offset, SiteKind::TailCall { labels });
-                    site(offset + 1, SiteKind::FunctionIndex);
-                }
-                Operator::ReturnCallIndirect { .. } | Operator::ReturnCallRef { .. } => {
-                    site(offset, SiteKind::TailCall { labels });
-                }
-                Operator::Return => site(offset, SiteKind::Return { depth }),
-                _ => {}
-            }
+            visitor.offset = (operators.original_position() - start) as u32;
+            operators.visit_operator(&mut visitor)?;
         }
         operators.finish()?;
+        let Visitor { instructions, has_loop, calls_import, exceptions, .. } = visitor;
+        self.exceptions = self.exceptions.max(exceptions);
         self.allocations = operators.into_allocations();
         Ok(Body {
             bytes: body.as_bytes(),
@@ -159,4 +125,149 @@ impl Scanner {
             sites: first_site..sites.len(),
         })
     }
+}
+
+/// Notes what a walk finds. The reader calls it for each instruction; to build an
+/// [`Operator`](wasmparser::Operator) of each and match it takes twice as long.
+struct Visitor<'s> {
+    imports: u32,
+    sites: &'s mut Vec<Site>,
+    /// Where the instruction is, in bytes from the start of the body.
+    offset: u32,
+    depth: u32,
+    labels: u32,
+    instructions: u32,
+    has_loop: bool,
+    calls_import: bool,
+    exceptions: Exceptions,
+}
+
+impl Visitor<'_> {
+    fn site(&mut self, offset: u32, kind: SiteKind) {
+        self.instructions += 1;
+        self.sites.push(Site { offset, kind });
+    }
+
+    fn open(&mut self) {
+        self.instructions += 1;
+        self.depth += 1;
+        self.labels += 1;
+    }
+
+    fn tail_call(&mut self) {
+        let labels = self.labels;
+        self.site(self.offset, SiteKind::TailCall { labels });
+    }
+}
+
+/// Defines the methods of a visitor: each instruction that is not in the list below
+/// is counted and no more.
+macro_rules! visit {
+    ($( @$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($ann:tt)*) )*) => {
+        $( visit!(@method $visit ($($($arg: $ty),*)?)); )*
+    };
+    (@method visit_end $args:tt) => {
+        fn visit_end(&mut self) {
+            self.depth = self.depth.wrapping_sub(1);
+        }
+    };
+    (@method visit_else $args:tt) => {
+        fn visit_else(&mut self) {}
+    };
+    (@method visit_block $args:tt) => {
+        fn visit_block(&mut self, _: BlockType) {
+            self.open();
+        }
+    };
+    (@method visit_if $args:tt) => {
+        fn visit_if(&mut self, _: BlockType) {
+            self.open();
+        }
+    };
+    (@method visit_loop $args:tt) => {
+        fn visit_loop(&mut self, _: BlockType) {
+            self.open();
+            self.has_loop = true;
+        }
+    };
+    (@method visit_try_table $args:tt) => {
+        fn visit_try_table(&mut self, _: TryTable) {
+            self.open();
+            self.exceptions = self.exceptions.max(Exceptions::Exnref);
+        }
+    };
+    (@method visit_try $args:tt) => {
+        fn visit_try(&mut self, _: BlockType) {
+            self.open();
+            self.exceptions = Exceptions::Legacy;
+        }
+    };
+    (@method visit_throw_ref $args:tt) => {
+        fn visit_throw_ref(&mut self) {
+            self.instructions += 1;
+            self.exceptions = self.exceptions.max(Exceptions::Exnref);
+        }
+    };
+    (@method visit_delegate $args:tt) => {
+        // It closes the `try` that it belongs to.
+        fn visit_delegate(&mut self, _: u32) {
+            self.instructions += 1;
+            self.depth = self.depth.wrapping_sub(1);
+        }
+    };
+    // The opcodes of the next three are one byte long, and the index follows.
+    (@method visit_call $args:tt) => {
+        fn visit_call(&mut self, function: u32) {
+            self.calls_import |= function < self.imports;
+            self.site(self.offset + 1, SiteKind::FunctionIndex);
+        }
+    };
+    (@method visit_ref_func $args:tt) => {
+        fn visit_ref_func(&mut self, _: u32) {
+            self.site(self.offset + 1, SiteKind::FunctionIndex);
+        }
+    };
+    (@method visit_return_call $args:tt) => {
+        fn visit_return_call(&mut self, function: u32) {
+            self.calls_import |= function < self.imports;
+            self.tail_call();
+            let offset = self.offset + 1;
+            self.sites.push(Site { offset, kind: SiteKind::FunctionIndex });
+        }
+    };
+    (@method visit_return_call_indirect $args:tt) => {
+        fn visit_return_call_indirect(&mut self, _: u32, _: u32) {
+            self.tail_call();
+        }
+    };
+    (@method visit_return_call_ref $args:tt) => {
+        fn visit_return_call_ref(&mut self, _: u32) {
+            self.tail_call();
+        }
+    };
+    (@method visit_return $args:tt) => {
+        fn visit_return(&mut self) {
+            let depth = self.depth;
+            self.site(self.offset, SiteKind::Return { depth });
+        }
+    };
+    (@method $visit:ident ($($arg:ident: $ty:ty),*)) => {
+        fn $visit(&mut self, $(_: $ty),*) {
+            self.instructions += 1;
+        }
+    };
+}
+
+impl<'a> VisitOperator<'a> for Visitor<'_> {
+    type Output = ();
+
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = ()>> {
+        Some(self)
+    }
+
+    wasmparser::for_each_visit_operator!(visit);
+}
+
+impl VisitSimdOperator<'_> for Visitor<'_> {
+    wasmparser::for_each_visit_simd_operator!(visit);
 }

@@ -7,4 +7,4 @@ mod harness;
 mod instrument;
 mod otlp;
 mod run;
-mod spec_suite;
+mod spec;

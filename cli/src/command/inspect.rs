@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,7 +12,8 @@ use serde::Serialize;
 use wasmparser::{Encoding, ExternalKind, KnownCustom, Name, Parser, Payload, TypeRef};
 
 use crate::command::instrument::Format;
-use crate::input::Input;
+use crate::input::{self, Input};
+use crate::view::text::clean;
 use crate::view::units::{bytes, count};
 
 /// Say what a module is: kind, toolchain, sizes, imports, instrumentation
@@ -43,14 +43,28 @@ struct Description {
     sections: Vec<Section>,
     functions: u32,
     function_names: usize,
-    /// Imports by module name.
-    imports: BTreeMap<String, Vec<String>>,
-    exports: Vec<String>,
+    imports: Vec<Import>,
+    exports: Vec<Export>,
     start: bool,
     memories: u32,
     /// `dwarf`, `dwarf in another file`, `source map` or `none`.
     debug_information: &'static str,
     instrumentation: Instrumentation,
+}
+
+#[derive(Serialize)]
+struct Import {
+    module: String,
+    name: String,
+    /// `function`, `table`, `memory`, `global` or `tag`.
+    kind: &'static str,
+}
+
+#[derive(Serialize)]
+struct Export {
+    name: String,
+    /// As for imports.
+    kind: &'static str,
 }
 
 #[derive(Serialize)]
@@ -61,10 +75,10 @@ struct Section {
 
 /// By whom a module is instrumented.
 #[derive(Default, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(tag = "by", rename_all = "kebab-case")]
 enum Instrumentation {
     #[default]
-    None,
+    Nobody,
     Observe {
         hooks: String,
         hooked: usize,
@@ -75,7 +89,7 @@ enum Instrumentation {
         message: String,
     },
     /// It imports the hooks of Dylibso's observe-sdk.
-    Dylibso {
+    ObserveSdk {
         hooks: String,
     },
 }
@@ -84,11 +98,11 @@ impl Opts {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let input = Input::read(&self.input)?;
         let description = Description::of(&input).map_err(|error| input.error(&error))?;
-        let mut out = std::io::stdout().lock();
-        match self.format {
-            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&description)?)?,
-            Format::Text => out.write_all(description.text().as_bytes())?,
-        }
+        let text = match self.format {
+            Format::Json => serde_json::to_string_pretty(&description)? + "\n",
+            Format::Text => description.text(),
+        };
+        input::print(text.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -132,20 +146,24 @@ impl Description {
                     Instrumentation::Damaged { message: error.to_string() };
             }
             None => {
-                let is_hook = |module: &&String| module.starts_with("dylibso");
-                if let Some(hooks) = description.imports.keys().find(is_hook) {
-                    description.instrumentation = Instrumentation::Dylibso { hooks: hooks.clone() };
+                if let Some(hooks) = description.import_module("dylibso") {
+                    description.instrumentation = Instrumentation::ObserveSdk { hooks };
                 }
             }
         }
         Ok(description)
     }
 
+    /// The first module imported from whose name begins so.
+    fn import_module(&self, prefix: &str) -> Option<String> {
+        let mut modules = self.imports.iter().map(|import| &import.module);
+        modules.find(|module| module.starts_with(prefix)).cloned()
+    }
+
     fn by_observe(&self, map: &FunctionMap) -> Instrumentation {
-        let prefix = observe_abi::hooks::MODULE_PREFIX;
-        let hooks = self.imports.keys().find(|module| module.starts_with(prefix));
+        let hooks = self.import_module(observe_abi::hooks::MODULE_PREFIX);
         Instrumentation::Observe {
-            hooks: hooks.cloned().unwrap_or_default(),
+            hooks: hooks.unwrap_or_default(),
             hooked: map.functions.len(),
             cells: match map.cells {
                 Cells::Memory => "memory",
@@ -173,22 +191,29 @@ impl Description {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
-                    self.memories += u32::from(matches!(import.ty, TypeRef::Memory(_)));
-                    let names = self.imports.entry(import.module.to_owned()).or_default();
-                    names.push(import.name.to_owned());
+                    let kind = match import.ty {
+                        TypeRef::Func(_) | TypeRef::FuncExact(_) => "function",
+                        TypeRef::Table(_) => "table",
+                        TypeRef::Memory(_) => "memory",
+                        TypeRef::Global(_) => "global",
+                        TypeRef::Tag(_) => "tag",
+                    };
+                    self.memories += u32::from(kind == "memory");
+                    let (module, name) = (import.module.to_owned(), import.name.to_owned());
+                    self.imports.push(Import { module, name, kind });
                 }
             }
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export?;
                     let kind = match export.kind {
-                        ExternalKind::Func | ExternalKind::FuncExact => "",
-                        ExternalKind::Memory => " (memory)",
-                        ExternalKind::Table => " (table)",
-                        ExternalKind::Global => " (global)",
-                        ExternalKind::Tag => " (tag)",
+                        ExternalKind::Func | ExternalKind::FuncExact => "function",
+                        ExternalKind::Memory => "memory",
+                        ExternalKind::Table => "table",
+                        ExternalKind::Global => "global",
+                        ExternalKind::Tag => "tag",
                     };
-                    self.exports.push(format!("{}{kind}", export.name));
+                    self.exports.push(Export { name: export.name.to_owned(), kind });
                 }
             }
             Payload::CustomSection(section) => self.custom(&section),
@@ -233,7 +258,7 @@ impl Description {
         let mut text = String::new();
         let mut line = |label: &str, value: &str| {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{label:<18}{value}");
+            let _ = writeln!(text, "{:<18}{}", clean(label), clean(value));
         };
         line("file", &self.file);
         line("kind", self.kind);
@@ -253,19 +278,28 @@ impl Description {
             line("start function", if self.start { "yes" } else { "no" });
             line("debug info", self.debug_information);
         }
-        for (module, names) in &self.imports {
+        let kind = |name: &str, kind| match kind {
+            "function" => name.to_owned(),
+            _ => format!("{name} ({kind})"),
+        };
+        let mut modules = BTreeMap::<_, Vec<_>>::new();
+        for import in &self.imports {
+            modules.entry(&import.module).or_default().push(kind(&import.name, import.kind));
+        }
+        for (module, names) in modules {
             line("imports", &format!("{module}: {}", names.join(", ")));
         }
-        if !self.exports.is_empty() {
-            line("exports", &self.exports.join(", "));
+        let exports: Vec<_> = self.exports.iter().map(|e| kind(&e.name, e.kind)).collect();
+        if !exports.is_empty() {
+            line("exports", &exports.join(", "));
         }
         let instrumented = match &self.instrumentation {
-            Instrumentation::None => "no".to_owned(),
+            Instrumentation::Nobody => "no".to_owned(),
             Instrumentation::Observe { hooks, hooked, cells } => {
                 format!("by observe ({hooks}): {hooked} functions hooked, cells in {cells}")
             }
             Instrumentation::Damaged { message } => format!("by observe, but {message}"),
-            Instrumentation::Dylibso { hooks } => format!("for observe-sdk ({hooks})"),
+            Instrumentation::ObserveSdk { hooks } => format!("for observe-sdk ({hooks})"),
         };
         line("instrumented", &instrumented);
         line("sections", "");

@@ -1,6 +1,6 @@
 //! `observe instrument`: a module in, a module with hooks out.
 
-use std::io::Write;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::command::select::{SelectOpts, coverage};
 use crate::input::{self, Input};
+use crate::view::text::{clean, say};
 use crate::view::units;
 
 /// Write a module that calls out at function entry and exit
@@ -86,7 +87,7 @@ impl Opts {
     }
 
     fn print_plan(&self, plan: &Plan, selection: &Selection) -> Result<()> {
-        let mut out = std::io::stdout().lock();
+        let mut out = String::new();
         if self.format == Format::Json {
             let functions: Vec<_> = plan.functions.iter().map(describe).collect();
             let plan = json!({
@@ -94,8 +95,7 @@ impl Opts {
                 "cells": cells(plan),
                 "exceptions": format!("{:?}", plan.exceptions).to_lowercase(),
             });
-            writeln!(out, "{plan:#}")?;
-            return Ok(());
+            return input::print(format!("{plan:#}\n").as_bytes());
         }
         writeln!(out, "{:>8}  {:>12}  {:<14}  function", "index", "instructions", "decision")?;
         for function in &plan.functions {
@@ -104,14 +104,14 @@ impl Opts {
                 Decision::Leave(omission) => format!("- {}", omission.as_str()),
             };
             let (index, size) = (function.index.0, function.instructions);
-            write!(out, "{index:>8}  {size:>12}  {decision:<14}  {}", function.name)?;
+            write!(out, "{index:>8}  {size:>12}  {decision:<14}  {}", clean(&function.name))?;
             if let Some(source) = &function.source {
-                write!(out, " ({}:{})", source.file, source.line)?;
+                write!(out, " ({}:{})", clean(&source.file), source.line)?;
             }
             writeln!(out)?;
         }
         writeln!(out, "{}", coverage(plan, selection))?;
-        Ok(())
+        input::print(out.as_bytes())
     }
 
     fn print_summary(
@@ -124,7 +124,7 @@ impl Opts {
     ) -> Result<()> {
         let (before, after) = (input.wasm.len(), instrumented.wasm.len());
         for warning in &instrumented.warnings {
-            eprintln!("observe: {}: {warning}", input.name);
+            say(&format!("observe: {}: {}\n", input.name, clean(&warning.to_string())));
         }
         let to_stdout = output == Path::new("-");
         let text = match self.format {
@@ -132,7 +132,7 @@ impl Opts {
                 let warnings = instrumented.warnings.iter().map(ToString::to_string);
                 let summary = json!({
                     "input": input.name,
-                    "output": output,
+                    "output": output.display().to_string(),
                     "bytes_before": before,
                     "bytes_after": after,
                     "functions": plan.functions.len(),
@@ -153,11 +153,10 @@ impl Opts {
         };
         // Standard output may be taken by the module.
         if to_stdout || self.format == Format::Text {
-            eprintln!("{text}");
-        } else {
-            writeln!(std::io::stdout().lock(), "{text}")?;
+            say(&format!("{text}\n"));
+            return Ok(());
         }
-        Ok(())
+        input::print(format!("{text}\n").as_bytes())
     }
 }
 

@@ -25,6 +25,14 @@ pub(crate) struct SelectOpts {
 }
 
 impl SelectOpts {
+    /// Whether the user chose anything.
+    pub(crate) fn is_given(&self) -> bool {
+        let Self { include, exclude, min_instructions, all } = self;
+        *all || !include.is_empty()
+            || !exclude.is_empty()
+            || *min_instructions != DEFAULT_MIN_INSTRUCTIONS
+    }
+
     pub(crate) fn selection(&self) -> Result<Selection> {
         let mut selection = match self.all {
             true => Selection::all(),
@@ -43,7 +51,11 @@ impl SelectOpts {
 /// How much of a module a plan hooks, and why not all of it.
 pub(crate) fn coverage(plan: &Plan, selection: &Selection) -> String {
     let hooked = plan.hooked().count();
-    let mut text = format!("{hooked} of {} functions hooked", plan.functions.len());
+    let plural = if plan.functions.len() == 1 { "" } else { "s" };
+    let mut text = format!("{hooked} of {} function{plural} hooked", plan.functions.len());
+    if hooked == 0 {
+        text += ", so there is nothing to see";
+    }
     let threshold = selection.threshold();
     let mut separator = "; left out: ";
     for (omission, why) in [

@@ -39,13 +39,17 @@ pub mod hooks {
     /// `exit: (token: i32) -> ()`, with the negative token that `enter` gave.
     pub const EXIT: &str = "exit";
 
+    /// `unwind: (token: i32) -> ()`, in place of `exit` where an exception leaves the
+    /// function. Imported only by modules that use exceptions.
+    pub const UNWIND: &str = "unwind";
+
     /// The exported memory that holds the cells, an `i32` in little-endian order
     /// for each id in turn, where the module keeps them in a memory.
     pub const CELLS_MEMORY: &str = "observe:cells";
 
     /// The exported functions `() -> (i32, …)` that read the cells of
-    /// [`CELLS_PER_READER`] ids each, where the module keeps them in globals. The
-    /// number of the reader follows the prefix in decimal, from 0.
+    /// [`CELLS_PER_READER`] ids each and set them to zero, where the module keeps them in
+    /// globals. The number of the reader follows the prefix in decimal, from 0.
     pub const CELLS_READER_PREFIX: &str = "observe:cells/";
 
     /// How many cells one reader returns at most: the limit on results in the

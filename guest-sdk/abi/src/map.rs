@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! map      := version:u8=1  cells:u8  imports:int  files:int string*  functions:int function*
-//! string   := length:int byte*
+//! string   := length:int byte*         (at most 1,024 bytes)
 //! function := skipped:int  shared:int  suffix:string  file:int  [line:int]
 //! ```
 //!
@@ -24,6 +24,9 @@ pub const SECTION: &str = "observe:map";
 
 /// The version that this crate writes and reads.
 pub const VERSION: u8 = 1;
+
+/// The length in bytes that a name or a path may have.
+pub const MAX_STRING: usize = 1024;
 
 /// Where the cells of a module are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +156,8 @@ impl FunctionMap {
         for _ in 0..count {
             let at = reader.at;
             let file = core::str::from_utf8(reader.string()?);
-            files.push(String::from(file.map_err(|_| MapError::Malformed(at))?));
+            let file = file.ok().filter(|file| file.len() <= MAX_STRING);
+            files.push(String::from(file.ok_or(MapError::Malformed(at))?));
         }
         let count = reader.int()?;
         let mut functions = Vec::<Function>::new();
@@ -169,7 +173,7 @@ impl FunctionMap {
             let shared = previous.as_bytes().get(..shared).ok_or(malformed)?;
             let name = [shared, reader.string()?].concat();
             name_bytes += name.len();
-            if name_bytes > max_name_bytes {
+            if name.len() > MAX_STRING || name_bytes > max_name_bytes {
                 return Err(malformed);
             }
             let name = String::from_utf8(name).map_err(|_| malformed)?;

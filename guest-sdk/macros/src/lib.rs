@@ -13,10 +13,10 @@ use proc_macro::TokenStream;
 ///
 /// ```ignore
 /// #[observe_guest::instrument]
-/// fn resize(image: &Image) { … }
+/// fn resize(image: &Image) { /* … */ }
 ///
 /// #[observe_guest::instrument(name = "cache lookup")]
-/// fn get(key: &str) -> Option<Entry> { … }
+/// fn get(key: &str) -> Option<Entry> { /* … */ }
 /// ```
 #[proc_macro_attribute]
 pub fn instrument(arguments: TokenStream, item: TokenStream) -> TokenStream {

