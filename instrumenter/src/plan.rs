@@ -73,8 +73,8 @@ impl Plan {
         let sources = Sources::new(module);
         let mut next = 0;
         let functions: Vec<_> = (module.first_defined()..)
-            .zip(&module.functions)
-            .map(|(index, function)| {
+            .zip(module.functions.iter().enumerate())
+            .map(|(index, (place, function))| {
                 let index = FuncIndex(index);
                 let body = &function.body;
                 let name = module.name(index);
@@ -99,7 +99,7 @@ impl Plan {
                     }
                 };
                 let source = match decision {
-                    Decision::Hook(..) => sources.of(function),
+                    Decision::Hook(..) => sources.of(place),
                     Decision::Leave(_) => None,
                 };
                 PlannedFunction { index, name, source, instructions: body.instructions, decision }
@@ -133,8 +133,8 @@ impl Plan {
                 index: function.index.0,
                 name: function.name.clone(),
                 source: function.source.as_ref().map(|source| {
-                    let file = *indices.entry(source.file.as_str()).or_insert_with(|| {
-                        files.push(source.file.clone());
+                    let file = *indices.entry(&*source.file).or_insert_with(|| {
+                        files.push(source.file.to_string());
                         files.len() as u32 - 1
                     });
                     map::Source { file, line: source.line }

@@ -181,7 +181,7 @@ fn describe(function: &PlannedFunction) -> Value {
         "hooked": id.is_some(),
         "id": id,
         "reason": reason,
-        "file": source.map(|source| &source.file),
+        "file": source.map(|source| &*source.file),
         "line": source.map(|source| source.line),
     })
 }
