@@ -26,6 +26,9 @@ pub enum Error {
     /// The cells of an instance cannot be read.
     #[error("the instance is not one of this module: {0}")]
     Cells(&'static str),
+    /// The function that reads the cells of an instance cannot run.
+    #[error("the cells of the instance cannot be read: {}", one_line(.0))]
+    Reader(wasmtime::Error),
     /// The linker has the hooks already.
     #[error("the linker provides `{0}` already; add the hooks once")]
     Linker(&'static str),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use observe_collector::event::{Attribute, SpanDetail};
 use observe_instrumenter::demangle;
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{ThrownException, Trap, WasmBacktrace};
 
 use crate::ObservedModule;
 
@@ -46,6 +46,9 @@ impl Failure {
                 let what = message.trim_start_matches("wasm trap: ");
                 (trap_type(*trap).to_owned(), what.to_owned())
             }
+            None if error.downcast_ref::<ThrownException>().is_some() => {
+                ("exception".to_owned(), "an exception was thrown and not caught".to_owned())
+            }
             None => {
                 let root = error.root_cause().to_string().replace('\n', ": ");
                 ("error".to_owned(), root)
@@ -56,8 +59,13 @@ impl Failure {
             .unwrap_or_default()
             .iter()
             .map(|frame| {
-                let index = module.original_index(frame.func_index());
-                let known = module.functions.by_original_index(index);
+                // Another module of the store has other functions, and no hooks of ours.
+                let ours = wasmtime::Module::same(frame.module(), module.module());
+                let index = match ours {
+                    true => module.original_index(frame.func_index()),
+                    false => frame.func_index(),
+                };
+                let known = ours.then(|| module.functions.by_original_index(index)).flatten();
                 let function = match (known, frame.func_name()) {
                     (Some(id), _) => module.functions.map.functions[id].name.clone(),
                     (None, Some(name)) => demangle(name),

@@ -12,7 +12,7 @@ const BUCKETS: usize = ((MAX_BITS - SUB_BITS + 1) << SUB_BITS) as usize;
 /// Counts of durations, in ticks.
 #[derive(Clone)]
 pub(crate) struct Histogram {
-    counts: Box<[u32; BUCKETS]>,
+    counts: Box<[u64; BUCKETS]>,
     total: u64,
 }
 
@@ -24,8 +24,7 @@ impl Default for Histogram {
 
 impl Histogram {
     pub(crate) fn record(&mut self, ticks: u64, weight: u32) {
-        let count = &mut self.counts[bucket(ticks)];
-        *count = count.saturating_add(weight);
+        self.counts[bucket(ticks)] += u64::from(weight);
         self.total += u64::from(weight);
     }
 
@@ -35,7 +34,7 @@ impl Histogram {
         let rank = ((self.total as f64 * part).ceil() as u64).max(1);
         let mut seen = 0;
         for (bucket, &count) in self.counts.iter().enumerate() {
-            seen += u64::from(count);
+            seen += count;
             if seen >= rank {
                 return middle(bucket);
             }

@@ -50,11 +50,17 @@
 //! A store may hold one instance of one observed module: the hooks do not tell
 //! instances apart.
 //!
+//! An instance that was called outside a trace, or in one that was sampled or off, counts
+//! on until its cells run out. To time all of its calls from the next trace on, and
+//! to count those before, [take its cells](ObservedModule::take_cells) and
+//! [settle](Recorder::settle) them before the trace starts.
+//!
 //! # Security
 //!
 //! A guest can call the hooks as it likes. It can distort its own trace by that,
 //! and make the host count ([`Lost`]); it cannot make it panic, trap, or grow
-//! without bound.
+//! without bound. A module that comes instrumented brings its own reader of cells: to
+//! take its cells is to call it.
 
 mod clock;
 mod error;
@@ -74,7 +80,7 @@ pub use error::Error;
 pub use failure::{BacktraceFrame, Failure};
 pub use link::add_to_linker;
 pub use lost::Lost;
-pub use module::ObservedModule;
+pub use module::{Cells, ObservedModule};
 pub use overhead::Overhead;
 pub use recorder::Recorder;
 pub use stats::FunctionRow;

@@ -5,7 +5,7 @@ use wasmtime::{Caller, Extern, Linker};
 
 use crate::Error;
 use crate::names::MAX_NAME;
-use crate::recorder::{Recorder, What};
+use crate::recorder::{End, Recorder, What};
 
 /// Adds what instrumented and annotated modules import to a linker.
 ///
@@ -31,7 +31,12 @@ pub fn add_to_linker<T: 'static>(
         .map_err(twice(hooks::MODULE))?;
     linker
         .func_wrap(hooks::MODULE, hooks::EXIT, move |mut caller: Caller<'_, T>, token: i32| {
-            recorder(caller.data_mut()).inner().exit(token);
+            recorder(caller.data_mut()).inner().leave(token, End::Returned);
+        })
+        .map_err(twice(hooks::MODULE))?;
+    linker
+        .func_wrap(hooks::MODULE, hooks::UNWIND, move |mut caller: Caller<'_, T>, token: i32| {
+            recorder(caller.data_mut()).inner().leave(token, End::Thrown);
         })
         .map_err(twice(hooks::MODULE))?;
     linker
@@ -44,7 +49,6 @@ pub fn add_to_linker<T: 'static>(
                     Some(memory) => memory.data_and_store_mut(&mut caller),
                     None => (&mut [][..], caller.data_mut()),
                 };
-                // A name past the limit is cut, so only its beginning must be there.
                 let name = read(bytes, name, len);
                 recorder(data).inner().begin_named(name)
             },
@@ -55,7 +59,7 @@ pub fn add_to_linker<T: 'static>(
             let inner = recorder(caller.data_mut()).inner();
             // A span that was not opened, outside a trace or too deep, has no end.
             if token < 0 {
-                inner.exit(token);
+                inner.leave(token, End::Returned);
             }
         })
         .map_err(twice(guest::MODULE))?;

@@ -1,5 +1,7 @@
 //! What a trace does not tell.
 
+use std::fmt;
+
 /// What was not recorded, or was recorded otherwise than it happened. All of it is
 /// zero in a sane run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +19,27 @@ pub struct Lost {
     pub unreadable_names: u64,
     /// Spans of the guest's own past the quota of 1,000 names.
     pub excess_names: u64,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lost { too_deep, too_many, stale_exits, unknown_ids, unreadable_names, excess_names } =
+            *self;
+        let all = [
+            (too_deep, "calls too deep"),
+            (too_many, "spans too many"),
+            (stale_exits, "exits of no open call"),
+            (unknown_ids, "entries of no known function"),
+            (unreadable_names, "names out of reach"),
+            (excess_names, "names too many"),
+        ];
+        let mut separator = "";
+        for (count, what) in all.into_iter().filter(|&(count, _)| count > 0) {
+            write!(f, "{separator}{count} {what}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
 }
 
 impl Lost {

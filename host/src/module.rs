@@ -13,12 +13,18 @@ use crate::recorder::Recorder;
 /// An instrumented module, compiled, and what the ids of its hooks stand for.
 ///
 /// Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ObservedModule {
     module: Module,
     pub(crate) functions: Arc<Functions>,
+    /// How many functions the hooks added to the imported ones.
+    added: u32,
     warnings: Arc<[Warning]>,
 }
+
+/// What was left in the cells of an instance when they were [taken](ObservedModule::take_cells).
+#[derive(Debug)]
+pub struct Cells(pub(crate) Vec<i32>);
 
 impl ObservedModule {
     /// Compiles a module, and instruments it first if it is not instrumented yet.
@@ -66,7 +72,9 @@ impl ObservedModule {
                 }
             }
         }
-        Ok(ObservedModule { module, functions: Arc::new(Functions::new(map)), warnings })
+        let functions = module.imports().filter(|import| import.ty().func().is_some()).count();
+        let added = (functions as u32).saturating_sub(map.imports);
+        Ok(ObservedModule { module, functions: Arc::new(Functions::new(map)), added, warnings })
     }
 
     /// The compiled module, to be instantiated.
@@ -90,31 +98,36 @@ impl ObservedModule {
         Recorder::new(Arc::clone(&self.functions))
     }
 
-    /// Reads what is left in the cells of an instance, for [`Recorder::settle`].
-    /// Empty where the module has no hooks.
+    /// Takes what is left in the cells of an instance, for [`Recorder::settle`], and
+    /// leaves zeros, so that the next call of each function is timed.
+    ///
+    /// Where the cells are globals this calls the instance, which takes fuel if the
+    /// store counts it.
     ///
     /// # Errors
     ///
-    /// [`Error::Cells`], where the instance is another module's, or the store does
-    /// not let its functions run.
-    pub fn cells(
+    /// [`Error::Cells`], where the instance is another module's; [`Error::Reader`], where
+    /// the store does not let it run.
+    pub fn take_cells(
         &self,
         mut store: impl AsContextMut,
         instance: &Instance,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<Cells, Error> {
         let count = self.functions.len();
         if count == 0 {
-            return Ok(Vec::new());
+            return Ok(Cells(Vec::new()));
         }
         let mut store = store.as_context_mut();
         match self.functions.map.cells {
             map::Cells::Memory => {
                 let memory = instance.get_memory(&mut store, hooks::CELLS_MEMORY);
                 let memory = memory.ok_or(Error::Cells("it exports no memory of cells"))?;
-                let bytes = memory.data(&store).get(..4 * count);
+                let bytes = memory.data_mut(&mut store).get_mut(..4 * count);
                 let bytes = bytes.ok_or(Error::Cells("its memory of cells is too small"))?;
-                let (cells, _) = bytes.as_chunks();
-                Ok(cells.iter().map(|&cell| i32::from_le_bytes(cell)).collect())
+                let cells = bytes.as_chunks().0.iter().map(|&cell| i32::from_le_bytes(cell));
+                let cells = cells.collect();
+                bytes.fill(0);
+                Ok(Cells(cells))
             }
             map::Cells::Globals => {
                 let mut cells = Vec::with_capacity(count);
@@ -123,21 +136,17 @@ impl ObservedModule {
                     let reader = instance.get_func(&mut store, &name);
                     let reader = reader.ok_or(Error::Cells("it exports no reader of cells"))?;
                     let mut values = vec![Val::I32(0); reader.ty(&store).results().len()];
-                    let called = reader.call(&mut store, &[], &mut values);
-                    called.map_err(|_| Error::Cells("its reader of cells cannot run"))?;
+                    reader.call(&mut store, &[], &mut values).map_err(Error::Reader)?;
                     cells.extend(values.iter().filter_map(Val::i32));
                 }
-                Ok(cells)
+                Ok(Cells(cells))
             }
         }
     }
 
     /// The index that a function of the instrumented module had before.
     pub(crate) fn original_index(&self, index: u32) -> u32 {
-        let added = match self.functions.len() {
-            0 => 0,
-            _ => 2, // the hooks
-        };
-        if index < self.functions.map.imports { index } else { index.saturating_sub(added) }
+        let imports = self.functions.map.imports;
+        if index < imports { index } else { index.saturating_sub(self.added).max(imports) }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use observe_collector::Handle;
 use observe_collector::event::{
-    Chunk, SpanDetail, SpanNumber, SpanRecord, Status, SymbolId, TraceInfo,
+    Attribute, Chunk, SpanDetail, SpanNumber, SpanRecord, Status, SymbolId, TraceInfo,
 };
 
 use crate::clock::{Clock, Scale, Ticks};
@@ -113,6 +113,23 @@ pub(crate) enum What {
     Named(u32),
 }
 
+/// How a frame ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Returned,
+    /// An exception leaves it, which may be caught further out.
+    Thrown,
+    /// The whole trace fails.
+    Failed,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let trace = self.0.trace.as_ref().map(|trace| trace.info.trace_id);
+        f.debug_struct("Recorder").field("trace", &trace).finish_non_exhaustive()
+    }
+}
+
 impl Recorder {
     pub(crate) fn new(functions: Arc<Functions>) -> Self {
         Recorder(Box::new(Inner {
@@ -203,7 +220,7 @@ impl Inner {
     }
 
     /// Closes the frame that a token names, and first what is still open above it.
-    pub(crate) fn exit(&mut self, token: i32) {
+    pub(crate) fn leave(&mut self, token: i32, end: End) {
         let now = self.clock.now_ordered();
         let bits = !token as u32;
         let depth = (bits & ((1 << DEPTH_BITS) - 1)) as usize;
@@ -216,12 +233,12 @@ impl Inner {
             return;
         }
         while self.stack.len() > depth {
-            self.close(now, false);
+            self.close(now, end);
         }
     }
 
     /// Closes the innermost frame.
-    fn close(&mut self, now: Ticks, failed: bool) {
+    fn close(&mut self, now: Ticks, end: End) {
         let Some(frame) = self.stack.pop() else { return };
         let ticks = now.since(frame.start);
         if let Some(parent) = self.stack.last_mut() {
@@ -229,7 +246,7 @@ impl Inner {
         }
         if let Some(stats) = stats_of(&mut self.stats, &self.functions, frame.what) {
             let (children, weight) = (frame.children, frame.weight);
-            stats.record(&Timed { ticks, children, weight, failed });
+            stats.record(&Timed { ticks, children, weight, failed: end != End::Returned });
         }
         let Some(trace) = &mut self.trace else { return };
         // A child that was kept has numbered its parents, which must be kept too.
@@ -237,11 +254,11 @@ impl Inner {
             trace.folded += 1;
             return;
         }
-        self.keep(frame, now, failed);
+        self.keep(frame, now, end);
     }
 
     /// Makes a span of a frame that has ended.
-    fn keep(&mut self, frame: Frame, now: Ticks, failed: bool) {
+    fn keep(&mut self, frame: Frame, now: Ticks, end: End) {
         let Some(trace) = &mut self.trace else { return };
         let mut number = || {
             let number = trace.next_number;
@@ -266,6 +283,10 @@ impl Inner {
             }
             What::Root => None,
         };
+        if end == End::Thrown {
+            let attributes = &mut detail.get_or_insert_default().attributes;
+            attributes.push(Attribute::new("error.type", "exception"));
+        }
         trace.kept += 1;
         trace.spans.push(SpanRecord {
             start_unix_nanos: trace.scale.unix_nanos(frame.start),
@@ -273,7 +294,7 @@ impl Inner {
             number: own,
             parent,
             symbol,
-            status: if failed { Status::Error } else { Status::Unset },
+            status: if end == End::Returned { Status::Unset } else { Status::Error },
             detail,
         });
         if trace.spans.len() >= CHUNK {
@@ -295,14 +316,14 @@ impl Inner {
     /// the innermost learns why.
     pub(crate) fn close_all(&mut self, failure: Option<SpanDetail>) {
         let now = self.clock.now_ordered();
-        let failed = failure.is_some();
+        let end = if failure.is_some() { End::Failed } else { End::Returned };
         if let (Some(failure), Some(innermost)) = (failure, self.stack.last_mut()) {
             let detail = innermost.detail.get_or_insert_default();
             detail.status_message = failure.status_message;
             detail.attributes.extend(failure.attributes);
         }
         while !self.stack.is_empty() {
-            self.close(now, failed);
+            self.close(now, end);
         }
     }
 

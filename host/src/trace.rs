@@ -9,6 +9,7 @@ use observe_collector::event::{Attribute, SpanDetail, SpanId, TraceId, TraceInfo
 use crate::clock::Scale;
 use crate::failure::Failure;
 use crate::lost::Lost;
+use crate::module::Cells;
 use crate::overhead::{Mode, Overhead};
 use crate::recorder::{Active, Inner, Recorder, Steering};
 use crate::stats::FunctionRow;
@@ -86,11 +87,12 @@ pub enum Outcome<'a> {
 
 /// What a trace told.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// The identity of the trace.
     pub trace_id: TraceId,
-    /// The functions that were called, those with the most time of their own first.
-    /// Spans of the guest's own stand among them under their names.
+    /// The functions that were called, those with the most time of their own first, or
+    /// the most time in all where their own is not known. Spans of the guest's own stand among them under their names.
     pub functions: Vec<FunctionRow>,
     /// How many calls became spans, the root included.
     pub spans: u64,
@@ -102,7 +104,8 @@ pub struct Report {
 
 impl Recorder {
     /// Starts a trace and opens its root span. A trace that is under way is
-    /// abandoned: its spans end with an error.
+    /// abandoned: its spans end with an error. An instance that was called before
+    /// wants [`settle`](Recorder::settle) first.
     ///
     /// # Overhead
     ///
@@ -121,15 +124,17 @@ impl Recorder {
     }
 
     /// Counts the calls that only the cells know of. `cells` is what
-    /// [`ObservedModule::cells`](crate::ObservedModule::cells) read.
+    /// [`ObservedModule::take_cells`](crate::ObservedModule::take_cells) took.
     ///
-    /// Worth its cost under a budget and with timing off; where every call is
-    /// timed, every call is counted already.
-    pub fn settle(&mut self, cells: &[i32]) {
+    /// Called before [`finish`](Recorder::finish) it makes the counts of the trace exact;
+    /// where every call was timed, they are already. Called before
+    /// [`start`](Recorder::start) it makes the trace begin with the first call of each
+    /// function, in an instance that was called before.
+    pub fn settle(&mut self, cells: Cells) {
         let inner = self.inner();
         let functions = inner.functions.len();
         let stats = inner.stats.iter_mut().take(functions);
-        stats.zip(cells).for_each(|(stats, &left)| stats.settle(left));
+        stats.zip(cells.0).for_each(|(stats, left)| stats.settle(left));
     }
 
     /// The trace under way and the span that is open in it, for calls of the host's
@@ -203,15 +208,17 @@ impl Inner {
         self.close_all(failure);
         let mut trace = self.trace.take()?;
         trace.hand_over();
+        let sampling = !matches!(trace.steering, Steering::All);
         let source = |id| self.functions.source(id);
         let names = self.functions.map.functions.iter().map(|function| function.name.as_str());
         let rows = names.chain(self.names.iter()).zip(&self.stats).enumerate();
         let mut functions: Vec<_> = rows
             .filter(|(_, (_, stats))| stats.calls > 0)
-            .map(|(id, (name, stats))| stats.row(name, source(id), &trace.scale))
+            .map(|(id, (name, stats))| stats.row(name, source(id), &trace.scale, sampling))
             .collect();
         functions.sort_by(|a, b| {
-            (b.self_nanos, b.calls).cmp(&(a.self_nanos, a.calls)).then_with(|| a.name.cmp(&b.name))
+            let rank = |row: &FunctionRow| (row.self_nanos, row.total_nanos, row.calls);
+            rank(b).cmp(&rank(a)).then_with(|| a.name.cmp(&b.name))
         });
         Some(Report {
             trace_id: trace.info.trace_id,

@@ -137,9 +137,9 @@ impl Guest<'_> {
     /// Ends the trace.
     pub(super) fn finish(&mut self, outcome: Outcome<'_>) -> Option<Report> {
         if let Some(instance) = self.instance
-            && let Ok(cells) = self.module.cells(&mut self.store, &instance)
+            && let Ok(cells) = self.module.take_cells(&mut self.store, &instance)
         {
-            self.store.data_mut().recorder.settle(&cells);
+            self.store.data_mut().recorder.settle(cells);
         }
         self.store.data_mut().recorder.finish(outcome)
     }
