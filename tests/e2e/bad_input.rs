@@ -24,7 +24,7 @@ fn bad_files() -> tempfile::TempDir {
     let unknown = "(module (import \"env\" \"launch\" (func)) (func (export \"_start\") call 0))";
     write("unknown.wasm", &wat::parse_str(unknown).expect("valid"));
     write("broken.wat", b"(module\n  (func (i32.frobnicate)))\n");
-    let invalid = "(module (func (export \"_start\") (result i32)))";
+    let invalid = "(module (func (export \"_start\") (drop (i32.add))))";
     write("invalid.wasm", &wat::parse_str(invalid).expect("can be encoded"));
     write("library.wat", b"(module (func (export \"f\") (param i32)))");
     dir
@@ -143,9 +143,13 @@ fn options_are_checked() {
     for (arguments, words) in [
         (&["run", "examples/compute.wasm"][..], &["exports no `_start`", "add"][..]),
         (&["run", "examples/compute.wasm", "--invoke", "sub", "1"], &["no function `sub`", "add"]),
-        (&["run", "examples/compute.wasm", "--invoke", "add", "1"], &["2 arguments", "i32, i32"]),
+        (
+            &["run", "examples/compute.wasm", "--invoke", "add", "1"],
+            &["2 arguments", "i32, i32", "given: 1"],
+        ),
         (&["run", "examples/compute.wasm", "--invoke", "add", "1", "x"], &["`x`", "i32"]),
         (&["run", "examples/vowels.wasm", "--include", "(("], &["`((`"]),
+        (&["run", "examples/vowels.wasm", "--min-instructions", "1", "--dir", "x::"], &["x::"]),
         (&["run", "examples/vowels.wasm", "--dir", "/does/not/exist"], &["/does/not/exist"]),
         (&["run", "examples/vowels.wasm", "--env", "NOT_SET_HERE"], &["NOT_SET_HERE"]),
         (&["run", "examples/vowels.wasm", "--otlp", "localhost:4318"], &["localhost:4318", "http"]),

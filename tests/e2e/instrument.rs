@@ -17,8 +17,8 @@ fn a_pipe_carries_the_module() {
     assert_eq!(again.stdout, result.stdout, "the same input gives the same bytes");
     let inspected = output(observe().args(["inspect", "-", "--format", "json"]), &result.stdout);
     let inspected = json(&stdout(&inspected));
-    assert_eq!(inspected["instrumentation"]["observe"]["hooks"], "observe:hooks@1");
-    assert_eq!(inspected["instrumentation"]["observe"]["cells"], "globals");
+    assert_eq!(inspected["instrumentation"]["hooks"], "observe:hooks@1");
+    assert_eq!(inspected["instrumentation"]["cells"], "globals");
     assert!(inspected["producers"]["processed-by"].to_string().contains("observe "));
 }
 
@@ -89,9 +89,39 @@ fn inspect_tells_what_a_module_is() {
     for words in ["core module", "rustc", "wasi_snapshot_preview1: ", "fd_read", "_start", "no\n"] {
         assert!(vowels.contains(words), "{words}: {vowels}");
     }
-    let component = output(observe().args(["inspect", "-"]), b"\0asm\x0d\0\x01\0");
-    assert!(stdout(&component).contains("component"), "{}", stderr(&component));
+    for component in [&b"\0asm\x0d\0\x01\0"[..], b"(component)"] {
+        let result = output(observe().args(["inspect", "-"]), component);
+        assert!(stdout(&result).contains("component"), "{}", stderr(&result));
+    }
     let sdk = "(module (import \"dylibso:observe/instrument\" \"enter\" (func (param i32))))";
     let sdk = output(observe().args(["inspect", "-"]), sdk.as_bytes());
     assert!(stdout(&sdk).contains("observe-sdk"), "{}", stdout(&sdk));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_stays_a_link_and_a_mode_stays_a_mode() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let dir = tempfile::tempdir().expect("a folder");
+    let (target, link) = (dir.path().join("target.wasm"), dir.path().join("link.wasm"));
+    std::fs::write(&target, "old").expect("can be written");
+    std::fs::set_permissions(&target, PermissionsExt::from_mode(0o640)).expect("it is ours");
+    symlink("target.wasm", &link).expect("can be made");
+    let mut command = observe();
+    command.args(["instrument", "examples/compute.wasm", "-o"]).arg(&link);
+    let result = output(&mut command, b"");
+    assert!(result.status.success(), "{}", stderr(&result));
+    assert!(link.symlink_metadata().expect("it is there").is_symlink());
+    wasmparser::validate(&std::fs::read(&target).expect("it is there")).expect("it is valid");
+    assert_eq!(target.metadata().expect("it is there").permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn names_that_hooks_need_are_not_the_guest_s() {
+    for name in ["observe:cells", "observe:cells/0"] {
+        let wat = format!("(module (func (export \"{name}\")))");
+        let result = output(observe().args(["instrument", "-"]), wat.as_bytes());
+        assert_eq!(result.status.code(), Some(2));
+        assert!(stderr(&result).contains(name), "{}", stderr(&result));
+    }
 }

@@ -164,6 +164,131 @@ fn a_stack_overflow_is_told_in_a_screenful() {
 }
 
 #[test]
+fn any_exit_status_passes() {
+    for (code, expected) in
+        [(0, 0), (1, 1), (125, 125), (126, 126), (255, 255), (-1, 255), (256, 0)]
+    {
+        let file = module(&format!(
+            r#"(module
+                 (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                 (memory (export "memory") 1)
+                 (func (export "_start") (call $exit (i32.const {code}))))"#
+        ));
+        let result = output(observe().args(["run", "--quiet", path(&file)]), b"");
+        assert_eq!(
+            (result.status.code(), stderr(&result)),
+            (Some(expected), String::new()),
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn an_exception_that_nobody_catches_is_told() {
+    let file = module(
+        r#"(module
+             (tag $t)
+             (func $throws (loop) (throw $t))
+             (func (export "_start") (loop) (call $throws)))"#,
+    );
+    let result = output(observe().args(["run", "--min-duration", "0", path(&file)]), b"");
+    let shown = stderr(&result);
+    assert_eq!(result.status.code(), Some(134), "{shown}");
+    assert!(shown.contains("exception was thrown"), "{shown}");
+    for function in ["_start", "throws"] {
+        let line = shown.lines().find(|line| line.contains('└') && line.contains(function));
+        assert!(line.is_some_and(|line| line.contains("error")), "{function}: {shown}");
+    }
+}
+
+#[test]
+fn a_long_backtrace_is_shown_from_both_ends() {
+    let file = module(
+        r#"(module
+             (func $down (param i32)
+               (if (i32.eqz (local.get 0)) (then unreachable))
+               (call $down (i32.sub (local.get 0) (i32.const 1))))
+             (func (export "_start") (call $down (i32.const 99))))"#,
+    );
+    let result = output(observe().args(["run", "--quiet", path(&file)]), b"");
+    let shown = stderr(&result);
+    for words in [" 0: down", "… 69 frames", " 99: down", "100: _start"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+}
+
+#[test]
+fn a_deep_recursion_has_room() {
+    // Deeper than wasmtime alone would let it go, with an exception handler in each frame.
+    let file = module(
+        r#"(module
+             (tag $t)
+             (func $down (param i32)
+               (if (local.get 0) (then (call $down (i32.sub (local.get 0) (i32.const 1))))))
+             (func (export "_start") (call $down (i32.const 30000))))"#,
+    );
+    let result = output(observe().args(["run", "--all", path(&file)]), b"");
+    let shown = stderr(&result);
+    assert!(result.status.success(), "{shown}");
+    assert_eq!(calls(&shown, " down"), Some(30_001), "{shown}");
+    assert!(shown.contains("levels deep"), "one line for all: {shown}");
+}
+
+#[test]
+fn names_cannot_steer_the_terminal() {
+    let file = module(
+        r#"(module
+             (func $f (@name "\1b[2J\0aobserve: forged\07\e2\80\ae") unreachable)
+             (func (export "_start") (call $f)))"#,
+    );
+    for arguments in [&["run", "--all"][..], &["instrument", "--dry-run"], &["inspect"]] {
+        let result = output(observe().args(arguments).arg(file.path()), b"");
+        let shown = stderr(&result) + &stdout(&result);
+        assert!(!shown.contains(['\x1b', '\x07', '\u{202e}']), "{shown:?}");
+        assert!(!shown.lines().any(|line| line.starts_with("observe: forged")), "{shown:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_device_costs_no_status() {
+    use std::process::Stdio;
+    let full =
+        || Stdio::from(std::fs::File::options().write(true).open("/dev/full").expect("linux"));
+    let invoke = ["run", "examples/compute.wasm", "--invoke", "add", "2", "3"];
+    let unread = observe().args(invoke).stdout(Stdio::null()).stderr(full()).status();
+    assert_eq!(unread.expect("it runs").code(), Some(0));
+    let child = observe().args(invoke).stdout(full()).stderr(Stdio::piped()).spawn();
+    let result = child.and_then(std::process::Child::wait_with_output).expect("it runs");
+    assert_eq!(result.status.code(), Some(2), "{}", stderr(&result));
+    assert!(stderr(&result).contains("standard output: cannot be written"), "{}", stderr(&result));
+}
+
+#[test]
+fn results_of_every_type_are_printed() {
+    let file = module(
+        r#"(module (func (export "f") (param f32 f64) (result i32 i64 f32 f64 f32 externref)
+             (i32.const -1) (i64.const -2) (local.get 0) (local.get 1)
+             (f32.const -nan:0x200001) (ref.null extern)))"#,
+    );
+    let mut command = observe();
+    command.args(["run", "--quiet", path(&file), "--invoke", "f", "--", "-inf", "1e300"]);
+    let expected = "-1\n-2\n-inf\n1e300\n-nan:0x200001\nnull\n";
+    assert_eq!(stdout(&output(&mut command, b"")), expected);
+}
+
+#[test]
+fn a_module_of_the_older_wasi_runs() {
+    let file = module(
+        r#"(module
+             (import "wasi_unstable" "proc_exit" (func $exit (param i32)))
+             (memory (export "memory") 1)
+             (func (export "_start") (call $exit (i32.const 7))))"#,
+    );
+    assert_eq!(output(observe().args(["run", path(&file)]), b"").status.code(), Some(7));
+}
+
+#[test]
 fn quiet_says_nothing_when_all_is_well() {
     let arguments = ["run", "--quiet", "examples/vowels.wasm"];
     let result = output(observe().args(arguments), b"Hello, world!");
@@ -186,7 +311,7 @@ fn an_instrumented_module_runs_as_it_is() {
     let out = out.to_str().expect("it is Unicode");
     let written = output(observe().args(["instrument", "examples/vowels.wasm", "-o", out]), b"");
     assert!(written.status.success(), "{}", stderr(&written));
-    let result = output(observe().args(["run", out]), b"Hello, world!");
+    let result = output(observe().args(["run", out, "--top", "100"]), b"Hello, world!");
     assert_eq!(stdout(&result), "3\n", "{}", stderr(&result));
     assert_eq!(calls(&stderr(&result), " vowels::is_vowel"), Some(13), "{}", stderr(&result));
 }

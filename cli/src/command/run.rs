@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use observe_collector::event::Attribute;
 use observe_collector::{Collector, OnFull, Resource, otlp};
 use observe_host::{Failure, ObservedModule, Outcome, Overhead, TraceOptions};
@@ -17,15 +17,16 @@ use wasmtime::Engine;
 
 use crate::command::select::{SelectOpts, coverage};
 use crate::exit_code;
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::progress::Progress;
 use crate::view::tree::CallTree;
+use crate::view::units::plural;
 use guest::{Ending, Host};
 
 /// How long the end waits for a backend to take the last spans.
 const DELIVERY: Duration = Duration::from_secs(3);
 
-/// The part of the run that timing may take under `--trace budget`, in percent.
+/// The part of the run that timing aims at under `--trace budget`, in percent.
 const BUDGET: f64 = 5.0;
 
 /// Run a module and show where its time went
@@ -76,6 +77,10 @@ pub(crate) struct Opts {
     #[arg(long, value_name = "URL", help_heading = "Trace")]
     otlp: Option<String>,
 
+    /// Show so many functions in the table, and twice as many lines in the tree
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Trace")]
+    top: usize,
+
     /// Show no tree and no table, only failures and losses
     #[arg(long, short, help_heading = "Trace")]
     quiet: bool,
@@ -88,7 +93,7 @@ pub(crate) struct Opts {
 enum Trace {
     /// Time every call of a hooked function
     All,
-    /// Time a sample of the calls, at about 5 % of the run
+    /// Time a sample of the calls, aiming at 5 % of the run
     Budget,
     /// Time none
     Off,
@@ -97,6 +102,10 @@ enum Trace {
 impl Opts {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let selection = self.select.selection()?;
+        let resource = Resource::from_env();
+        if let Some(error) = resource.error() {
+            bail!("{error}");
+        }
         let otlp = match &self.otlp {
             Some(url) => Some(otlp::Config::for_endpoint(url)?),
             None => otlp::Config::from_env()?,
@@ -105,6 +114,9 @@ impl Opts {
         let engine = guest::engine()?;
         // All that can be refused is refused before the module is compiled.
         let plain = match read_function_map(&input.wasm) {
+            Some(_) if self.select.is_given() => {
+                bail!("{}: is instrumented already, so there is nothing to select", input.name)
+            }
             Some(_) => None,
             None => Some(Module::parse(&input.wasm).map_err(|error| input.error(&error))?),
         };
@@ -130,7 +142,7 @@ impl Opts {
             collector = collector.exporter(Box::new(tree.clone()));
         }
         if let Some(config) = otlp {
-            let resource = Resource::from_env()
+            let resource = resource
                 .with_default("service.name", input.stem())
                 .with_default("process.runtime.name", "wasmtime");
             collector = collector.exporter(Box::new(otlp::HttpExporter::new(config, resource)));
@@ -147,7 +159,15 @@ impl Opts {
             .min_duration(self.min_duration)
             .attribute(Attribute::new("wasm.module.name", input.file_name()))
             .sink(collector.handle());
-        let ending = guest.run(options);
+        let ending = on_a_large_stack(|| guest.run(options))?;
+        // The guest's results come before what is told of it; whether they could be
+        // written is said last.
+        let printed = match &ending {
+            Ending::Returned(results) if !results.is_empty() => {
+                input::print(guest::render(results).as_bytes())
+            }
+            _ => Ok(()),
+        };
         let failure = match &ending {
             Ending::Failed(error) => Some(Failure::new(&module, error)),
             _ => None,
@@ -162,9 +182,9 @@ impl Opts {
         report::Shown {
             input: &input,
             coverage: &coverage,
-            warnings: module.warnings(),
             tree: &tree,
             trace: self.trace,
+            top: self.top,
             min_duration: self.min_duration,
             failure: failure.as_ref(),
             told: told.as_ref(),
@@ -172,13 +192,24 @@ impl Opts {
             endpoint: endpoint.as_deref(),
         }
         .print(self.quiet);
+        printed?;
         Ok(match ending {
-            Ending::Returned => ExitCode::SUCCESS,
+            Ending::Returned(_) => ExitCode::SUCCESS,
             // The operating system keeps as much of it.
             Ending::Exited(code) => ExitCode::from(code as u8),
             Ending::Failed(_) => ExitCode::from(exit_code::TRAP),
         })
     }
+}
+
+/// Runs the guest on a thread whose stack holds the guest's and what the host needs,
+/// whatever the limits of the first thread are.
+fn on_a_large_stack<R: Send>(run: impl FnOnce() -> R + Send) -> Result<R> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(guest::STACK + (2 << 20));
+        let thread = thread.spawn_scoped(scope, run).context("the guest has no thread")?;
+        thread.join().map_err(|_| anyhow::anyhow!("the guest's thread panicked, which is a bug"))
+    })
 }
 
 /// Compiles a module, and instruments it before if it is a `plain` one. Also says how
@@ -194,8 +225,8 @@ fn compile(
         let _progress = Progress::start(&name, None);
         let module = ObservedModule::new(engine, &input.wasm, selection);
         let module = module.map_err(|error| input.error(&error))?;
-        let coverage = format!("{} functions hooked beforehand", module.hooked_functions());
-        return Ok((module, coverage));
+        let hooked = plural(module.hooked_functions() as u64, "function");
+        return Ok((module, format!("{hooked} hooked beforehand")));
     };
     let plan = Plan::new(plain, selection);
     let _progress = Progress::start(&name, Some(plan.functions.len() as u64));

@@ -3,34 +3,38 @@
 use console::{Alignment, measure_text_width, pad_str, truncate_str};
 use observe_host::FunctionRow;
 
-use crate::view::units::{count, duration};
-
-/// The functions shown; the rest is summed up in a line.
-const ROWS: usize = 20;
+use crate::view::text::clean;
+use crate::view::units::{count, duration, plural};
 
 /// The narrowest that names are cut to.
 const MIN_NAME: usize = 24;
 
-/// The functions in the order given. `width` is that of the terminal, if it is one;
-/// `estimated` says that not all calls were timed, so that durations are estimates
-/// and the time of a function's own is unknown.
-pub(crate) fn render(rows: &[FunctionRow], width: Option<usize>, estimated: bool) -> String {
+/// The first `top` functions in the order given; the rest is summed up in a line. `width`
+/// is that of the terminal, if it is one; `estimated` says that not all calls were
+/// timed, so that durations are estimates.
+pub(crate) fn render(
+    rows: &[FunctionRow],
+    top: usize,
+    width: Option<usize>,
+    estimated: bool,
+) -> String {
     let mut lines =
         vec![["calls", "total", "self", "p50", "p95", "max", "function"].map(String::from)];
-    for row in rows.iter().take(ROWS) {
+    for row in rows.iter().take(top) {
         let timed = |nanos| if row.timed_calls == 0 { "-".to_owned() } else { duration(nanos) };
-        let about = |nanos| match estimated && row.timed_calls > 0 {
-            true => format!("~{}", timed(nanos)),
-            false => timed(nanos),
+        let known = |nanos: Option<u64>| match nanos {
+            Some(nanos) if estimated && row.timed_calls > 0 => format!("~{}", timed(nanos)),
+            Some(nanos) => timed(nanos),
+            None => "-".to_owned(),
         };
         let name = match &row.source {
-            Some(source) => format!("{} ({source})", row.name),
-            None => row.name.clone(),
+            Some(source) => format!("{} ({})", clean(&row.name), clean(short(source))),
+            None => clean(&row.name).into_owned(),
         };
         lines.push([
             count(row.calls),
-            about(row.total_nanos),
-            if estimated { "-".to_owned() } else { timed(row.self_nanos) },
+            known(row.total_nanos),
+            known(row.self_nanos),
             timed(row.p50_nanos),
             timed(row.p95_nanos),
             timed(row.max_nanos),
@@ -53,14 +57,19 @@ pub(crate) fn render(rows: &[FunctionRow], width: Option<usize>, estimated: bool
         text += &truncate_str(name, name_width, "…");
         text += "\n";
     }
-    if rows.len() > ROWS {
-        let rest = &rows[ROWS..];
-        let own: u64 = rest.iter().map(|row| row.self_nanos).sum();
-        text += &format!("… {} more functions", count(rest.len() as u64));
-        if !estimated {
+    if let Some(rest @ [_, ..]) = rows.get(top..) {
+        let own: Option<u64> = rest.iter().map(|row| row.self_nanos).sum();
+        text += &format!("… {}", plural(rest.len() as u64, "more function"));
+        if let Some(own) = own {
             text += &format!(", {} of their own", duration(own));
         }
         text += "\n";
     }
     text
+}
+
+/// The last two parts of a path, which is what tells files apart.
+fn short(source: &str) -> &str {
+    let mut separators = source.rmatch_indices(['/', '\\']);
+    separators.nth(1).map_or(source, |(at, _)| &source[at + 1..])
 }

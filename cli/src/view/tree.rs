@@ -13,14 +13,12 @@ use console::truncate_str;
 use observe_collector::event::{Chunk, SpanNumber, SpanRecord, Status, SymbolId, TraceInfo};
 use observe_collector::{Counts, Exporter};
 
-use crate::view::units::{count, duration};
+use crate::view::text::clean;
+use crate::view::units::{count, duration, plural};
 
 /// Levels that are kept below any span: deeper ones are cut off, as they are
 /// first in deep recursion, which looks the same on every level.
 const LEVELS: usize = 100;
-
-/// Lines that are shown; those with the most time come first to be chosen.
-const LINES: usize = 40;
 
 /// The tree of a trace that is being received.
 #[derive(Clone, Default)]
@@ -161,14 +159,14 @@ impl CallTree {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The tree as text; empty if the root has not ended. `width` is that of the
-    /// terminal, if it is one.
-    pub(crate) fn render(&self, width: Option<usize>) -> String {
+    /// The tree as text, in so many lines at most, those with the most time; empty if the
+    /// root has not ended. `width` is that of the terminal, if it is one.
+    pub(crate) fn render(&self, lines: usize, width: Option<usize>) -> String {
         let state = self.lock();
         let Some((root, trace)) = &state.root else { return String::new() };
         let mut lines = Lines {
             trace,
-            shown: choose(root),
+            shown: choose(root, lines),
             whole: root.nanos,
             width: width.unwrap_or(usize::MAX),
             text: String::new(),
@@ -180,17 +178,38 @@ impl CallTree {
 
 /// The nodes to be shown, by number: starting at the root, always the one with the
 /// most time of those whose parent is shown.
-fn choose(root: &Node) -> HashSet<u64> {
+fn choose(root: &Node, lines: usize) -> HashSet<u64> {
     let mut shown = HashSet::new();
     let mut candidates = vec![root];
-    while shown.len() < LINES
+    while shown.len() < lines
         && let Some(most) = (0..candidates.len()).max_by_key(|&at| candidates[at].nanos)
     {
         let node = candidates.swap_remove(most);
         shown.insert(node.number);
-        candidates.extend(&node.children.0);
+        candidates.extend(&Chain::of(node).last.children.0);
     }
     shown
+}
+
+/// Nodes that share a line: a function that calls itself and, for spans long enough to be
+/// kept, nothing else.
+struct Chain<'a> {
+    last: &'a Node,
+    levels: u64,
+    spans: u64,
+}
+
+impl<'a> Chain<'a> {
+    fn of(node: &'a Node) -> Self {
+        let mut chain = Chain { last: node, levels: 1, spans: node.spans };
+        while let [only] = &chain.last.children.0[..]
+            && only.key == node.key
+            && chain.last.cut == 0
+        {
+            chain = Chain { last: only, levels: chain.levels + 1, spans: chain.spans + only.spans };
+        }
+        chain
+    }
 }
 
 /// Writes the lines of a tree.
@@ -211,15 +230,21 @@ impl Lines<'_> {
             Key::Symbol(id) => self.trace.symbols.get(*id).map_or("?", |symbol| &symbol.name),
             Key::Name(name) => name,
         };
+        let name = clean(name);
+        let chain = Chain::of(node);
         let percent = node.nanos as f64 * 100.0 / self.whole.max(1) as f64;
         let mut line = format!("{:>9} {percent:>5.1} %  {own}{name}", duration(node.nanos));
-        if node.spans > 1 {
-            line += &format!(" ×{}", count(node.spans));
+        if chain.spans > 1 {
+            line += &format!(" ×{}", count(chain.spans));
+        }
+        if chain.levels > 1 {
+            line += &format!(", {} levels deep", count(chain.levels));
         }
         if node.errors > 0 {
             line += "  ← error";
         }
         self.line(&line);
+        let node = chain.last;
         let mut children: Vec<_> = node.children.0.iter().collect();
         children.sort_by_key(|child| child.first_start);
         let (shown, hidden): (Vec<_>, Vec<_>) =
@@ -232,8 +257,7 @@ impl Lines<'_> {
             self.node(child, &format!("{below}{branch}"), &format!("{below}{trunk}"));
         }
         if cut > 0 {
-            let spans = if cut == 1 { "span" } else { "spans" };
-            let more = format!("{below}└─ … {} more {spans}", count(cut));
+            let more = format!("{below}└─ … {}", plural(cut, "more span"));
             self.line(&format!("{:>9} {:>7}  {more}", duration(nanos), ""));
         }
     }

@@ -25,6 +25,12 @@ pub(crate) fn duration(nanos: u64) -> String {
     }
 }
 
+/// A count of something that ends on "s" where there are several.
+pub(crate) fn plural(number: u64, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {what}{ending}", count(number))
+}
+
 /// A count, with its digits in groups of three.
 pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();

@@ -73,9 +73,9 @@ fn engine() -> Engine {
 }
 
 fn provide_hooks(linker: &mut Linker<Data>, balance: &Arc<Mutex<Balance>>, every_call: bool) {
-    let entering = Arc::clone(balance);
+    let shared = Arc::clone(balance);
     let enter = move |_: i32| -> (i32, i32) {
-        let mut balance = entering.lock().expect("whole");
+        let mut balance = shared.lock().expect("whole");
         balance.random = balance.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let period = if every_call { 1 } else { (balance.random >> 29) as i32 + 1 };
         if !every_call && balance.random & 0x8000 == 0 {
@@ -88,14 +88,16 @@ fn provide_hooks(linker: &mut Linker<Data>, balance: &Arc<Mutex<Balance>>, every
         (period, token)
     };
     linker.func_wrap(hooks::MODULE, hooks::ENTER, enter).expect("shadowing is allowed");
-    let exiting = Arc::clone(balance);
-    let exit = move |token: i32| {
-        let mut balance = exiting.lock().expect("whole");
-        if balance.open.pop() != Some(token) {
-            balance.unbalanced += 1;
-        }
-    };
-    linker.func_wrap(hooks::MODULE, hooks::EXIT, exit).expect("shadowing is allowed");
+    for hook in [hooks::EXIT, hooks::UNWIND] {
+        let balance = Arc::clone(balance);
+        let leave = move |token: i32| {
+            let mut balance = balance.lock().expect("whole");
+            if balance.open.pop() != Some(token) {
+                balance.unbalanced += 1;
+            }
+        };
+        linker.func_wrap(hooks::MODULE, hook, leave).expect("shadowing is allowed");
+    }
 }
 
 /// The verdicts on the directives of a file, under one way or, for `None`, unchanged.

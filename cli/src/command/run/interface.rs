@@ -7,6 +7,7 @@ use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Parser, Payload, Ty
 use wasmtime::Val;
 
 use crate::input::Input;
+use crate::view::units::plural;
 
 /// How many exports a message names.
 const SUGGESTIONS: usize = 10;
@@ -88,8 +89,12 @@ impl Interface {
     /// Checks that the module is a program.
     pub(super) fn require_start(&self, input: &Input) -> Result<()> {
         let name = &input.name;
-        if self.function("_start").is_some() {
-            return Ok(());
+        match self.function("_start") {
+            Some(ty) if ty.params().is_empty() && ty.results().is_empty() => return Ok(()),
+            Some(ty) => bail!(
+                "{name}: `_start` is {ty}, and a program's has neither parameters nor results"
+            ),
+            None => {}
         }
         match self.suggestions() {
             names if names.is_empty() => bail!("{name}: exports no `_start`, nor another function"),
@@ -111,9 +116,9 @@ impl Interface {
         let params = ty.params();
         if params.len() != texts.len() {
             let types: Vec<_> = params.iter().map(ToString::to_string).collect();
-            let (takes, types) = (params.len(), types.join(", "));
+            let (takes, types) = (plural(params.len() as u64, "argument"), types.join(", "));
             let given = texts.len();
-            bail!("{name}: `{export}` takes {takes} arguments ({types}), and {given} were given");
+            bail!("{name}: `{export}` takes {takes} ({types}); given: {given}");
         }
         let values = params.iter().zip(texts).map(|(&ty, text)| {
             value(ty, text)

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use console::Term;
 use observe_collector::Report as Delivery;
-use observe_host::{Failure, Report};
-use observe_instrumenter::Warning;
+use observe_host::{Failure, FunctionRow, Report};
 
 use super::Trace;
 use crate::input::Input;
+use crate::view::table;
+use crate::view::text::{clean, say};
 use crate::view::tree::CallTree;
-use crate::view::units::{count, duration};
-use crate::view::{table, units};
+use crate::view::units::{count, duration, plural};
 
 /// Frames of a backtrace that are shown at its top, and at its bottom.
 const FRAMES: usize = 16;
@@ -20,9 +20,9 @@ const FRAMES: usize = 16;
 pub(super) struct Shown<'a> {
     pub(super) input: &'a Input,
     pub(super) coverage: &'a str,
-    pub(super) warnings: &'a [Warning],
     pub(super) tree: &'a CallTree,
     pub(super) trace: Trace,
+    pub(super) top: usize,
     pub(super) min_duration: Duration,
     pub(super) failure: Option<&'a Failure>,
     pub(super) told: Option<&'a Report>,
@@ -41,21 +41,23 @@ impl Shown<'_> {
             self.trace(&mut text);
         }
         self.losses(&mut text, quiet);
-        eprint!("{text}");
+        say(&text);
     }
 
     fn failure(&self, text: &mut String, failure: &Failure) {
         let name = self.input.file_name();
-        *text += &format!("observe: {name}: {} ({})\n", failure.message, failure.error_type);
+        let (what, kind) = (clean(&failure.message), &failure.error_type);
+        *text += &format!("observe: {}: {what} ({kind})\n", clean(&name));
         let frames = &failure.backtrace;
         for (at, frame) in frames.iter().enumerate() {
             if frames.len() > 2 * FRAMES && (FRAMES..frames.len() - FRAMES).contains(&at) {
                 if at == FRAMES {
-                    *text += &format!("    … {} frames\n", frames.len() - 2 * FRAMES);
+                    let frames = frames.len() - 2 * FRAMES;
+                    *text += &format!("        … {}\n", plural(frames as u64, "frame"));
                 }
                 continue;
             }
-            *text += &format!("    {at:>2}: {frame}\n");
+            *text += &format!("    {at:>3}: {}\n", clean(&frame.to_string()));
         }
     }
 
@@ -63,21 +65,22 @@ impl Shown<'_> {
         let Some(told) = self.told else { return };
         let width = Term::stderr().size_checked().map(|(_, width)| usize::from(width));
         *text += "\n";
-        *text += &self.tree.render(width);
+        *text += &self.tree.render(2 * self.top, width);
         if !told.functions.is_empty() {
             *text += "\n";
-            *text += &table::render(&told.functions, width, self.trace != Trace::All);
+            *text += &table::render(&told.functions, self.top, width, self.trace != Trace::All);
         }
         *text += &format!("\n{}\n", self.coverage);
-        for warning in self.warnings {
-            *text += &format!("{warning}\n");
-        }
         *text += &format!("trace {}: {}", told.trace_id, plural(told.spans, "span"));
-        if told.folded > 0 {
+        if self.trace != Trace::All {
+            let sum = |of: fn(&FunctionRow) -> u64| told.functions.iter().map(of).sum();
+            let timed = count(sum(|row| row.timed_calls));
+            *text += &format!("; {timed} of {} timed", plural(sum(|row| row.calls), "call"));
+        } else if told.folded > 0 {
             let nanos = u64::try_from(self.min_duration.as_nanos()).unwrap_or(u64::MAX);
             let shortest = duration(nanos);
             let folded = plural(told.folded, "call");
-            *text += &format!("; {folded} under {shortest} are in the table only");
+            *text += &format!("; {folded} under {shortest}, in the table only");
         }
         *text += "\n";
     }
@@ -86,7 +89,7 @@ impl Shown<'_> {
         if let Some(told) = self.told
             && told.lost.total() > 0
         {
-            *text += &format!("observe: not recorded: {:?}\n", told.lost);
+            *text += &format!("observe: not recorded: {}\n", told.lost);
         }
         let Some(endpoint) = self.endpoint else { return };
         for exporter in self.delivery.exporters.iter().filter(|exporter| exporter.name == "otlp") {
@@ -108,14 +111,12 @@ impl Shown<'_> {
                 *text += &format!(", {} {reason}", count(*spans));
             }
             if let Some(error) = &exporter.last_error {
-                *text += &format!(" ({error})");
+                let error = error
+                    .strip_prefix(endpoint)
+                    .map_or(&**error, |rest| rest.trim_start_matches(": "));
+                *text += &format!(" ({})", clean(error));
             }
             *text += "\n";
         }
     }
-}
-
-fn plural(number: u64, what: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {what}{ending}", units::count(number))
 }
