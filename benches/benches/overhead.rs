@@ -243,8 +243,8 @@ impl Contender {
                 (time, stdout.contents().to_vec())
             }
         };
-        let cells = self.observed.cells(&mut store, &instance)?;
-        store.data_mut().recorder.settle(&cells);
+        let cells = self.observed.take_cells(&mut store, &instance)?;
+        store.data_mut().recorder.settle(cells);
         let report = store.data_mut().recorder.finish(Outcome::Returned);
         if let Some(collector) = &self.collector {
             collector.flush(Duration::from_secs(10));

@@ -26,6 +26,7 @@ pub struct Selection {
     include: Vec<Regex>,
     exclude: Vec<Regex>,
     min_instructions: u32,
+    exports_only: bool,
 }
 
 impl Default for Selection {
@@ -34,6 +35,7 @@ impl Default for Selection {
             include: Vec::new(),
             exclude: Vec::new(),
             min_instructions: DEFAULT_MIN_INSTRUCTIONS,
+            exports_only: false,
         }
     }
 }
@@ -42,6 +44,11 @@ impl Selection {
     /// Every function, whatever its size.
     pub fn all() -> Self {
         Selection { min_instructions: 0, ..Selection::default() }
+    }
+
+    /// What the host calls: exported functions and the start function, and no others.
+    pub fn exports() -> Self {
+        Selection { exports_only: true, ..Selection::default() }
     }
 
     /// Hooks functions whose name matches, and no others but those of other includes.
@@ -94,6 +101,8 @@ impl Selection {
             if matches(&self.include) { Ok(Reason::Included) } else { Err(Omission::NotIncluded) }
         } else if candidate.exported {
             Ok(Reason::Exported)
+        } else if self.exports_only {
+            Err(Omission::NotExported)
         } else if body.calls_import {
             Ok(Reason::CallsHost)
         } else if body.has_loop {
@@ -139,6 +148,8 @@ pub enum Omission {
     NotIncluded,
     /// It has few instructions, no loop, calls no imported function and is not exported.
     Small,
+    /// It is not exported.
+    NotExported,
     /// It is `shared`, and so cannot call hooks, which are not.
     Shared,
     /// With hooks it would have more locals, or be longer, than engines accept.
@@ -165,6 +176,7 @@ impl Omission {
             Omission::Excluded => "excluded",
             Omission::NotIncluded => "not-included",
             Omission::Small => "small",
+            Omission::NotExported => "not-exported",
             Omission::Shared => "shared",
             Omission::TooLarge => "too-large",
         }

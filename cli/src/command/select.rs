@@ -19,6 +19,10 @@ pub(crate) struct SelectOpts {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MIN_INSTRUCTIONS)]
     min_instructions: u32,
 
+    /// Hook exported functions and no others
+    #[arg(long, conflicts_with_all = ["include", "min_instructions", "all"])]
+    exports: bool,
+
     /// Hook every function
     #[arg(long, conflicts_with_all = ["include", "min_instructions"])]
     all: bool,
@@ -27,16 +31,18 @@ pub(crate) struct SelectOpts {
 impl SelectOpts {
     /// Whether the user chose anything.
     pub(crate) fn is_given(&self) -> bool {
-        let Self { include, exclude, min_instructions, all } = self;
-        *all || !include.is_empty()
+        let Self { include, exclude, min_instructions, exports, all } = self;
+        *all || *exports
+            || !include.is_empty()
             || !exclude.is_empty()
             || *min_instructions != DEFAULT_MIN_INSTRUCTIONS
     }
 
     pub(crate) fn selection(&self) -> Result<Selection> {
-        let mut selection = match self.all {
-            true => Selection::all(),
-            false => Selection::default().min_instructions(self.min_instructions),
+        let mut selection = match (self.all, self.exports) {
+            (true, _) => Selection::all(),
+            (_, true) => Selection::exports(),
+            _ => Selection::default().min_instructions(self.min_instructions),
         };
         for pattern in &self.include {
             selection = selection.include(pattern)?;
@@ -66,6 +72,7 @@ pub(crate) fn coverage(plan: &Plan, selection: &Selection) -> String {
             ),
         ),
         (Omission::Excluded, "excluded".to_owned()),
+        (Omission::NotExported, "not exported".to_owned()),
         (Omission::NotIncluded, "not included".to_owned()),
         (Omission::Shared, "shared, which cannot call hooks".to_owned()),
         (Omission::TooLarge, "too large for hooks".to_owned()),

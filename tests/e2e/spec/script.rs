@@ -143,6 +143,7 @@ impl<'c> Script<'c> {
         };
         match outcome {
             Ok(()) => Verdict::Passed,
+            Err(Failure::Other(what)) => Verdict::Failed(what),
             Err(failure) => Verdict::Failed(format!("{failure:?}")),
         }
     }
