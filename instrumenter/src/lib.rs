@@ -23,11 +23,12 @@
 //! ```
 //!
 //! The files stand in the order in which the data flows: `parse`, `scan`, `names`
-//! and `source` analyse, `select` and `plan` decide, `body`, `layout`, `custom` and
-//! `rewrite` write.
+//! and `source` analyse, `select` and `plan` decide, `body`, `layout`, `custom`, `dwarf`
+//! and `rewrite` write.
 
 mod body;
 mod custom;
+mod dwarf;
 mod error;
 mod layout;
 mod leb;
