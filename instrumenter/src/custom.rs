@@ -15,13 +15,15 @@ use crate::section::{Custom, contents_of};
 use crate::{Error, Warning};
 
 pub(crate) const PRODUCERS: &str = "producers";
+pub(crate) const TARGET_FEATURES: &str = "target_features";
 const BRANCH_HINTS: &str = "metadata.code.branch_hint";
 
 /// A `producers` section that names nobody but us.
-pub(crate) fn own_producers() -> Vec<u8> {
+pub(crate) fn own_producers() -> Custom {
     let mut field = ProducersField::new();
     field.value("observe", env!("CARGO_PKG_VERSION"));
-    contents_of(ProducersSection::new().field("processed-by", &field))
+    let contents = contents_of(ProducersSection::new().field("processed-by", &field));
+    Custom::new(PRODUCERS, contents)
 }
 
 /// Whether a section holds offsets into the code, or a digest of the module,

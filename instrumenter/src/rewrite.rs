@@ -76,7 +76,9 @@ impl Rewriter<'_, '_> {
         out.extend_from_slice(&module.bytes[..8]);
         // Which of ORDER have been written or passed.
         let mut passed = 0;
-        let mut producers = false;
+        let named =
+            |wanted| module.sections.iter().any(|s| s.custom.is_some_and(|c| c.0 == wanted));
+        let mut producers = named(custom::PRODUCERS);
         let mut custom_sections = CustomSections::new(&self.layout);
         let dwarf = dwarf::Sections::new(module.sections.iter().filter_map(|s| s.custom));
         let mut code_map = None;
@@ -101,7 +103,11 @@ impl Rewriter<'_, '_> {
                     waiting.push((name, contents));
                     continue;
                 }
-                producers |= name == custom::PRODUCERS;
+                // LLVM's tools read no module that has them the other way round.
+                if name == custom::TARGET_FEATURES && !producers {
+                    custom::own_producers().append_to(&mut out);
+                    producers = true;
+                }
                 if let Some(section) = custom_sections.carry_over(name, contents)? {
                     section.append_to(&mut out);
                 }
@@ -117,7 +123,7 @@ impl Rewriter<'_, '_> {
         let map = self.layout.plan.function_map(module).encode();
         Custom::new(map::SECTION, map).append_to(&mut out);
         if !producers {
-            Custom::new(custom::PRODUCERS, custom::own_producers()).append_to(&mut out);
+            custom::own_producers().append_to(&mut out);
         }
         Ok(Instrumented { wasm: out, warnings: custom_sections.into_warnings() })
     }
