@@ -46,7 +46,10 @@ pub(crate) fn rewrite(section: &[u8], map: &CodeMap) -> Result<Lines, Unusable> 
             section,
             out: &mut lines.bytes,
             copied: unit.at,
+            map,
             lookup: map.lookup(),
+            last_row: None,
+            opening: None,
             old: 0,
             new: 0,
             dead: false,
@@ -111,7 +114,12 @@ struct Program<'a, 'm> {
     out: &'a mut Vec<u8>,
     /// How far the section has been copied.
     copied: usize,
+    map: &'m CodeMap,
     lookup: Lookup<'m>,
+    /// The old address of the last row of the sequence.
+    last_row: Option<u64>,
+    /// What the map says is the next opening, where that has been asked.
+    opening: Option<(u64, u64)>,
     /// The address register at this place of the old program.
     old: u64,
     /// The address register at this place of the new program.
@@ -134,9 +142,12 @@ impl Program<'_, '_> {
             match dw::DwLns(opcode) {
                 dw::DwLns(0) => self.extended(unit, at)?,
                 dw::DW_LNS_copy => {
-                    if !self.dead && self.pending {
-                        self.copy_to(at);
-                        self.advance();
+                    if !self.dead {
+                        let target = self.row();
+                        if self.pending || target != self.new {
+                            self.copy_to(at);
+                            self.advance(target);
+                        }
                     }
                 }
                 dw::DW_LNS_advance_pc => {
@@ -180,17 +191,21 @@ impl Program<'_, '_> {
                 };
                 self.copy_to(operation.at);
                 self.old = operation.uint(size)?;
-                self.new = self.lookup.address(self.old);
                 self.dead = is_tombstone(self.old, size);
                 self.pending = false;
+                self.opening = None;
+                self.new = self.target();
                 self.out.extend_from_slice(&self.new.to_le_bytes()[..usize::from(size)]);
                 self.copied = unit.at;
             }
             dw::DW_LNE_end_sequence => {
                 if !self.dead && self.pending {
                     self.copy_to(at);
-                    self.advance();
+                    let target = self.lookup.address(self.old);
+                    self.advance(target);
                 }
+                self.last_row = None;
+                self.opening = None;
                 self.old = 0;
                 self.new = 0;
                 self.dead = false;
@@ -231,7 +246,7 @@ impl Program<'_, '_> {
         }
         let (by, line) = (special / self.header.line_range, special % self.header.line_range);
         self.old = self.old.wrapping_add(u64::from(by));
-        let target = self.lookup.address(self.old);
+        let target = self.row();
         if !self.pending && target.checked_sub(self.new) == Some(u64::from(by)) {
             self.new = target;
             return;
@@ -249,7 +264,7 @@ impl Program<'_, '_> {
                 self.out.push(opcode(by - const_add));
             }
             _ => {
-                self.advance();
+                self.advance(target);
                 self.out.push(opcode(0));
             }
         }
@@ -257,16 +272,42 @@ impl Program<'_, '_> {
         self.pending = false;
     }
 
-    /// Advances the address to that of the next row.
-    fn advance(&mut self) {
-        let target = self.lookup.address(self.old);
+    /// Where a row goes that belongs to the address.
+    ///
+    /// The first row of a function often belongs to its first instruction. It takes the
+    /// hooks before that with it, unless there is a row for them: they are part of the
+    /// function's opening line.
+    fn target(&mut self) -> u64 {
+        if self.opening.is_none_or(|(code, _)| code < self.old) {
+            self.opening = Some(self.map.opening(self.old).unwrap_or((u64::MAX, u64::MAX)));
+        }
+        match self.opening {
+            Some((code, start))
+                if code == self.old && self.last_row.is_none_or(|last| last < start) =>
+            {
+                self.lookup.address(start)
+            }
+            _ => self.lookup.address(self.old),
+        }
+    }
+
+    /// Notes a row, and says where it goes.
+    fn row(&mut self) -> u64 {
+        let target = self.target();
+        self.last_row = Some(self.old);
+        target
+    }
+
+    /// Advances the address to `target`.
+    fn advance(&mut self, target: u64) {
         match target.checked_sub(self.new) {
             Some(0) => {}
             Some(by) => {
                 self.out.push(dw::DW_LNS_advance_pc.0);
                 by.encode(self.out);
             }
-            // Only where the old address went past the largest.
+            // Only where the old address went past the largest, or a function's first row
+            // is in the middle of a sequence.
             None => {
                 let size = usize::from(self.header.address_size).min(8);
                 self.out.extend_from_slice(&[0, 1 + size as u8, dw::DW_LNE_set_address.0]);

@@ -20,11 +20,14 @@ pub(crate) fn is_tombstone(address: u64, address_size: u8) -> bool {
 pub(crate) struct CodeMap {
     /// Each holds from its old offset to that of the next; ascending, never empty.
     pieces: Vec<(u32, u32)>,
+    /// Of functions with hooks before their first instruction, where that was, and
+    /// where the function began; ascending.
+    openings: Vec<(u32, u32)>,
 }
 
 impl CodeMap {
     pub(crate) fn new() -> Self {
-        CodeMap { pieces: vec![(0, 0)] }
+        CodeMap { pieces: vec![(0, 0)], openings: Vec::new() }
     }
 
     /// From here on, `old` went to `new`.
@@ -49,6 +52,15 @@ impl CodeMap {
         segments: &Segments,
     ) {
         self.push(old, new);
+        if let Some(&(from, to)) = segments.first()
+            && from != to
+        {
+            // There is nothing to tell of between the start of the function and its
+            // first instruction, so all there is between becomes the first instruction.
+            let code = old.wrapping_add(from);
+            self.push(old.wrapping_add(1), new.wrapping_add(to));
+            self.openings.push((code, old));
+        }
         for &(from, to) in segments {
             self.push(old.wrapping_add(from), new.wrapping_add(to));
         }
@@ -59,6 +71,13 @@ impl CodeMap {
     /// Ends the map: what lies past the code stays past the code.
     pub(crate) fn finish(&mut self, old_len: usize, new_len: usize) {
         self.push((old_len as u32).saturating_add(1), (new_len as u32).saturating_add(1));
+    }
+
+    /// The first instruction with hooks before it that is at `old` or later, and where
+    /// its function begins.
+    pub(crate) fn opening(&self, old: u64) -> Option<(u64, u64)> {
+        let at = self.openings.partition_point(|&(code, _)| u64::from(code) < old);
+        self.openings.get(at).map(|&(code, start)| (code.into(), start.into()))
     }
 
     pub(crate) fn lookup(&self) -> Lookup<'_> {
@@ -133,6 +152,8 @@ mod tests {
         let mut map = CodeMap::new();
         // Two bodies; the second has a call at 5 that grew by a byte.
         map.push_body((2, 10), (2, 20), &vec![(1, 8)]);
+        assert_eq!(map.opening(3), Some((3, 2)));
+        assert_eq!(map.opening(4), None);
         map.push_body((14, 10), (24, 21), &vec![(1, 8), (7, 15)]);
         map.finish(24, 50);
         for (old, new) in [
@@ -140,6 +161,7 @@ mod tests {
             (1, 1),
             (2, 2),
             (3, 10),
+            (4, 11),
             (11, 18),
             (12, 22),
             (14, 24),

@@ -1,0 +1,129 @@
+//! Debug information after a rewrite says of each instruction what it said before.
+//!
+//! Real programs come from the corpus, which `tests/setup` fetches, and from compilers
+//! that are installed; those that are not there are named and passed over.
+
+mod align;
+mod compare;
+mod programs;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use compare::{compare, load, sections};
+use observe_instrumenter::{Module, Plan, Selection};
+
+fn corpus(name: &str) -> Option<Vec<u8>> {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    std::fs::read(cache.join("observe/corpus").join(format!("{name}.wasm"))).ok()
+}
+
+fn debug_sections(wasm: &[u8]) -> Vec<&str> {
+    sections(wasm).iter().map(|s| s.0).filter(|name| name.starts_with(".debug_")).collect()
+}
+
+/// Instruments a module, and compares what its debug information says.
+fn check(name: &str, wasm: &[u8], selection: &Selection) {
+    let module = Module::parse(wasm).expect("a module");
+    let plan = Plan::new(&module, selection);
+    let before = Instant::now();
+    let instrumented = plan.apply(&module).expect("can be instrumented");
+    let took = before.elapsed();
+    for warning in &instrumented.warnings {
+        println!("{name}: {warning}");
+    }
+    assert_eq!(debug_sections(wasm), debug_sections(&instrumented.wasm), "{name}: all are kept");
+    assert!(load(wasm).units().next().expect("units").is_some(), "{name}: there is something");
+    // Looking addresses up is slow without optimizations; comparing rows is not.
+    let stride = if cfg!(debug_assertions) { (wasm.len() / 500_000).max(1) } else { 1 };
+    let report = compare(wasm, &instrumented.wasm, stride);
+    println!(
+        "{name}: {:.0} MB/s, {:?}, {} wrong",
+        wasm.len() as f64 / 1e6 / took.as_secs_f64(),
+        report.counts,
+        report.wrong
+    );
+    programs::verify(name, wasm, &instrumented.wasm);
+    assert_eq!(report.wrong, 0, "{name}: {}", report.messages.join("\n"));
+}
+
+fn check_corpus(name: &str) {
+    match corpus(name) {
+        Some(wasm) => {
+            check(name, &wasm, &Selection::all());
+            check(name, &wasm, &Selection::default());
+        }
+        None => println!("{name} is not there: tests/corpus/fetch fetches it"),
+    }
+}
+
+#[test]
+fn ripgrep() {
+    check_corpus("ripgrep");
+}
+
+#[test]
+fn python() {
+    check_corpus("python");
+}
+
+#[test]
+fn ruby() {
+    check_corpus("ruby");
+}
+
+#[test]
+fn tree_sitter() {
+    check_corpus("tree-sitter");
+}
+
+/// What C's compiler writes in each version of the standard.
+#[test]
+fn c() {
+    for version in ["-gdwarf-2", "-gdwarf-3", "-gdwarf-4", "-gdwarf-5"] {
+        for level in ["-O0", "-O2"] {
+            let arguments = [version, level, "-g3"];
+            let Some(wasm) = programs::c(&arguments) else { return };
+            check(&format!("C {version} {level}"), &wasm, &Selection::all());
+            check(&format!("C {version} {level}"), &wasm, &Selection::default());
+        }
+    }
+    // Types in a section of their own, and all that is inlined with its call sites.
+    for more in ["-fdebug-types-section", "-fdebug-macro", "-gno-column-info", "-ggdb"] {
+        for version in ["-gdwarf-4", "-gdwarf-5"] {
+            let Some(wasm) = programs::c(&[version, "-O1", more]) else { return };
+            check(&format!("C {version} {more}"), &wasm, &Selection::all());
+        }
+    }
+}
+
+/// Addresses of 8 bytes.
+#[test]
+fn c_for_wasm64() {
+    for version in ["-gdwarf-3", "-gdwarf-4", "-gdwarf-5"] {
+        let Some(wasm) = programs::c64(&[version, "-O1"]) else { return };
+        check(&format!("C for wasm64 {version}"), &wasm, &Selection::all());
+    }
+}
+
+#[test]
+fn rust() {
+    for version in ["2", "4", "5"] {
+        for level in ["0", "s", "3"] {
+            let [version_flag, level_flag] =
+                [format!("-Cdwarf-version={version}"), format!("-Copt-level={level}")];
+            let Some(wasm) = programs::rust(&[&version_flag, &level_flag]) else { return };
+            check(&format!("Rust {version} {level}"), &wasm, &Selection::all());
+        }
+    }
+}
+
+#[test]
+fn zig() {
+    for level in ["-ODebug", "-OReleaseSafe"] {
+        let Some(wasm) = programs::zig(&[level]) else { return };
+        check(&format!("Zig {level}"), &wasm, &Selection::all());
+    }
+}
