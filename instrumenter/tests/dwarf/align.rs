@@ -86,6 +86,13 @@ impl<'a> Code<'a> {
     }
 }
 
+/// Where each function is, and each of its instructions.
+pub(crate) fn functions(wasm: &[u8]) -> Vec<(Range<u64>, Vec<u64>)> {
+    let code = Code::of(wasm);
+    let offsets = |body| code.operators(body).iter().map(|operator| operator.0).collect();
+    code.bodies.iter().map(|body| (code.range(body), offsets(body))).collect()
+}
+
 impl Alignment {
     pub(crate) fn of(old_wasm: &[u8], new_wasm: &[u8]) -> Self {
         let (old, new) = (Code::of(old_wasm), Code::of(new_wasm));

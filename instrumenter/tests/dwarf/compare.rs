@@ -1,9 +1,9 @@
 //! Compares debug information before and after, as gimli and addr2line read it.
 
+use std::borrow::Cow;
+
 use addr2line::Context;
-use gimli::{
-    AttributeValue, Dwarf, EndianSlice, LittleEndian, Unit, UnitSectionOffset, constants as dw,
-};
+use gimli::{AttributeValue, Dwarf, EndianSlice, LittleEndian, Unit, constants as dw};
 use wasmparser::{Parser, Payload};
 
 use crate::align::Alignment;
@@ -22,6 +22,7 @@ pub(crate) struct Counts {
     pub(crate) ranges: usize,
     pub(crate) locations: usize,
     pub(crate) aranges: usize,
+    pub(crate) macros: usize,
     pub(crate) lookups: usize,
     pub(crate) prologues: usize,
     /// Rows at a function's first instruction that took its hooks along.
@@ -79,6 +80,8 @@ pub(crate) fn compare(old_wasm: &[u8], new_wasm: &[u8], stride: usize) -> Report
         let pair = Pair { old: &old, new: &new, old_unit: &old_unit, new_unit: &new_unit };
         pair.entries(&alignment, &mut report);
     }
+    macros(old_wasm, &old, &mut report);
+    macros(new_wasm, &new, &mut report);
     aranges(&old, &new, &alignment, &mut report);
     lookups(old, new, &alignment, &rows, stride, &mut report);
     report
@@ -176,11 +179,11 @@ impl<'a> Pair<'_, 'a> {
             );
             for (old_attr, new_attr) in old.attrs().iter().zip(new.attrs()) {
                 let name = old_attr.name();
-                let values = (old_attr.value(), new_attr.value());
+                let values = (plain(old_attr), plain(new_attr));
                 let right = name == new_attr.name()
                     && self.value(name, values, lows, alignment, &mut report.counts);
                 report.check(right, || {
-                    let unit = UnitSectionOffset::from(self.old_unit.header.offset());
+                    let unit = self.old_unit.header.offset();
                     format!("{unit:x?} {:x?} {name}: {values:x?} {lows:x?}", old.offset())
                 });
             }
@@ -203,7 +206,9 @@ impl<'a> Pair<'_, 'a> {
                 counts.addresses += 1;
                 old.zip(new).is_some_and(|(old, new)| alignment.agrees(old, new))
             }
-            (Value::Udata(old), Value::Udata(new)) if name == dw::DW_AT_high_pc => {
+            (Value::Udata(old), Value::Udata(new))
+                if matches!(name, dw::DW_AT_high_pc | dw::DW_AT_entry_pc) =>
+            {
                 counts.lengths += 1;
                 match lows {
                     (Some(low), _) if low >= u64::from(u32::MAX - 1) => old == new,
@@ -257,6 +262,14 @@ impl<'a> Pair<'_, 'a> {
     }
 }
 
+/// The value of an attribute; one that may be a distance is one integer, whatever its size.
+fn plain<'a>(attribute: &gimli::Attribute<Slice<'a>>) -> AttributeValue<Slice<'a>> {
+    match (attribute.name(), attribute.udata_value()) {
+        (dw::DW_AT_entry_pc, Some(distance)) => AttributeValue::Udata(distance),
+        _ => attribute.value(),
+    }
+}
+
 /// The address that an attribute gives, directly or by its index.
 fn address(
     dwarf: &Dwarf<Slice<'_>>,
@@ -267,6 +280,26 @@ fn address(
         AttributeValue::Addr(address) => Some(address),
         AttributeValue::DebugAddrIndex(index) => dwarf.address(unit, index).ok(),
         _ => None,
+    }
+}
+
+/// Whether what `.debug_macro` says of line programs is what the units say.
+fn macros(wasm: &[u8], dwarf: &Dwarf<Slice<'_>>, report: &mut Report) {
+    let sections = sections(wasm);
+    let Some((_, section)) = sections.iter().find(|(name, _)| *name == ".debug_macro") else {
+        return;
+    };
+    for unit in units(dwarf) {
+        let mut entries = unit.entries();
+        let root = entries.next_dfs().expect("an entry").expect("an entry");
+        let at = match root.attr_value(dw::DW_AT_macros) {
+            Some(AttributeValue::DebugMacroRef(offset)) => offset.0,
+            _ => continue,
+        };
+        let program = unit.line_program.as_ref().expect("a program").header().offset().0;
+        let says = u32::from_le_bytes(section[at + 3..at + 7].try_into().expect("4 bytes"));
+        report.counts.macros += 1;
+        report.check(says as usize == program, || format!("macros at {at:#x} say {says:#x}"));
     }
 }
 
@@ -305,7 +338,7 @@ fn frames(context: &Context<Slice<'_>>, address: u64) -> Vec<Frame> {
     let mut all = Vec::new();
     let mut frames = context.find_frames(address).skip_all_loads().expect("frames");
     while let Some(frame) = frames.next().expect("a frame") {
-        let function = frame.function.and_then(|f| f.raw_name().ok().map(|name| name.into_owned()));
+        let function = frame.function.and_then(|f| f.raw_name().ok().map(Cow::into_owned));
         let (file, line) = frame.location.map_or((None, None), |l| (l.file, l.line));
         all.push((function, file.map(str::to_owned), line));
     }

@@ -5,7 +5,9 @@
 
 mod align;
 mod compare;
+mod hostile;
 mod programs;
+mod written;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -125,5 +127,19 @@ fn zig() {
     for level in ["-ODebug", "-OReleaseSafe"] {
         let Some(wasm) = programs::zig(&[level]) else { return };
         check(&format!("Zig {level}"), &wasm, &Selection::all());
+    }
+}
+
+#[test]
+fn forms_that_compilers_here_do_not_use() {
+    for (format, versions) in [(gimli::Format::Dwarf32, 2..=5), (gimli::Format::Dwarf64, 3..=5)] {
+        for version in versions {
+            for address_size in [4, 8] {
+                let wasm = written::write(format, version, address_size);
+                let name = format!("{format:?} {version}, addresses of {address_size}");
+                check(&name, &wasm, &Selection::all());
+                check(&name, &wasm, &Selection::default());
+            }
+        }
     }
 }
