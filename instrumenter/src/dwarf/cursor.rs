@@ -32,11 +32,13 @@ impl<'a> Cursor<'a> {
         self.bytes.len()
     }
 
+    #[cold]
     pub(crate) fn fail<T>(&self, message: impl Into<String>) -> Result<T, Unusable> {
         let message = format!("{} (near offset {:#x})", message.into(), self.at);
         Err(Unusable { section: self.section.to_owned(), message })
     }
 
+    #[inline]
     pub(crate) fn skip(&mut self, len: u64) -> Result<(), Unusable> {
         match usize::try_from(len) {
             Ok(len) if len <= self.bytes.len() - self.at => {
@@ -48,6 +50,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An integer of up to eight bytes.
+    #[inline]
     pub(crate) fn uint(&mut self, size: u8) -> Result<u64, Unusable> {
         let size = usize::from(size);
         let Some(bytes) = self.bytes.get(self.at..self.at + size).filter(|_| size <= 8) else {
@@ -59,6 +62,7 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(padded))
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, Unusable> {
         match self.bytes.get(self.at) {
             Some(&byte) => {
@@ -78,7 +82,19 @@ impl<'a> Cursor<'a> {
         self.uint(offset_size)
     }
 
+    #[inline]
     pub(crate) fn uleb(&mut self) -> Result<u64, Unusable> {
+        // Most are short.
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Ok(byte.into())
+            }
+            _ => self.long_uleb(),
+        }
+    }
+
+    fn long_uleb(&mut self) -> Result<u64, Unusable> {
         let mut value = 0;
         let mut shift = 0;
         loop {

@@ -316,6 +316,7 @@ impl<'a, 'm> Info<'a, 'm> {
 }
 
 /// Reads the form of an attribute that has it in the entry.
+#[inline]
 fn resolve(what: Step, cursor: &mut Cursor<'_>, encoding: Encoding) -> Result<Step, Unusable> {
     let Step::Indirect(attribute) = what else { return Ok(what) };
     let form = dw::DwForm(u16::try_from(cursor.uleb()?).unwrap_or(0));
