@@ -28,6 +28,8 @@ mod tables;
 
 pub(crate) use map::CodeMap;
 
+use std::collections::HashSet;
+
 use abbrev::Target;
 use addr::Addresses;
 use cursor::Cursor;
@@ -97,11 +99,12 @@ impl<'a> Sections<'a> {
 
     /// Rewrites all that tells of places in the code.
     pub(crate) fn rewrite(&self, map: &CodeMap) -> Result<Rewritten, Unusable> {
-        for (n, (name, _)) in self.0.iter().enumerate() {
+        let mut names = HashSet::new();
+        for (name, _) in &self.0 {
             let unusable = |message: &str| {
                 Err(Unusable { section: (*name).to_owned(), message: message.to_owned() })
             };
-            if self.0[..n].iter().any(|(other, _)| other == name) {
+            if !names.insert(name) {
                 return unusable("there are several of it");
             }
             if name.ends_with(".dwo") || matches!(*name, ".debug_cu_index" | ".debug_tu_index") {

@@ -63,6 +63,7 @@ pub(crate) fn rewrite(section: &[u8], map: &CodeMap) -> Result<Lines, Unusable> 
 
 /// What a program's opcodes mean.
 struct Header {
+    /// Of the last opcode that sets the address, if there was one.
     address_size: u8,
     line_range: u8,
     opcode_base: u8,
@@ -191,6 +192,7 @@ impl Program<'_, '_> {
                 };
                 self.copy_to(operation.at);
                 self.old = operation.uint(size)?;
+                self.header.address_size = size;
                 self.dead = is_tombstone(self.old, size);
                 self.pending = false;
                 self.opening = None;
@@ -306,8 +308,7 @@ impl Program<'_, '_> {
                 self.out.push(dw::DW_LNS_advance_pc.0);
                 by.encode(self.out);
             }
-            // Only where the old address went past the largest, or a function's first row
-            // is in the middle of a sequence.
+            // Only where the old address went past the largest.
             None => {
                 let size = usize::from(self.header.address_size).min(8);
                 self.out.extend_from_slice(&[0, 1 + size as u8, dw::DW_LNE_set_address.0]);
