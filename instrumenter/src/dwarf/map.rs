@@ -186,5 +186,6 @@ mod tests {
         }
         assert_eq!(map.lookup().length(14, 10, 4), 21);
         assert_eq!(map.lookup().length(0xffff_ffff, 10, 4), 10);
+        assert_eq!(map.lookup().length(u64::MAX, 10, 8), 10);
     }
 }

@@ -145,3 +145,20 @@ fn forms_that_compilers_here_do_not_use() {
         }
     }
 }
+
+/// Hooks that catch what passes through, and those before tail calls.
+#[test]
+fn other_forms_of_hooks() {
+    let body = "nop nop nop nop nop nop nop nop";
+    let tail = "(func (param i32) (result i32) nop nop nop nop local.get 0 return_call $f7)";
+    for (hooks, more) in [
+        ("plain", tail.to_owned()),
+        ("exnref", format!("(tag) {tail} (func block try_table (catch_all 0) {body} end end)")),
+        ("legacy", format!("{tail} (func try {body} catch_all nop end {body})")),
+    ] {
+        for version in [4, 5] {
+            let wasm = written::write_with(&more, gimli::Format::Dwarf32, version, 4);
+            check(&format!("DWARF {version}, {hooks} hooks"), &wasm, &Selection::all());
+        }
+    }
+}

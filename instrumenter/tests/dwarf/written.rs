@@ -13,7 +13,12 @@ use crate::align::functions;
 
 /// A module in which many call instructions grow.
 pub(crate) fn module() -> Vec<u8> {
-    let mut text = String::from("(module ");
+    module_with("")
+}
+
+/// The same with something more in it.
+fn module_with(more: &str) -> Vec<u8> {
+    let mut text = format!("(module {more} ");
     for n in 0..140 {
         write!(text, "(func $f{n} (param i32) (result i32) (local i64 f32) ").expect("a string");
         for other in 0..12 + n % 30 {
@@ -40,7 +45,12 @@ pub(crate) fn add_section(wasm: &mut Vec<u8>, name: &str, contents: &[u8]) {
 
 /// The module with debug information.
 pub(crate) fn write(format: Format, version: u16, address_size: u8) -> Vec<u8> {
-    let mut wasm = module();
+    write_with("", format, version, address_size)
+}
+
+/// The module with something more in it and debug information.
+pub(crate) fn write_with(more: &str, format: Format, version: u16, address_size: u8) -> Vec<u8> {
+    let mut wasm = module_with(more);
     for (name, contents) in sections(&wasm, Encoding { format, version, address_size }) {
         add_section(&mut wasm, name, &contents);
     }
