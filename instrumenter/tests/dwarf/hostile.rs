@@ -83,6 +83,10 @@ fn what_cannot_be_kept_is_left_out() {
     twice.push((".debug_info", Vec::new()));
     is_left_out("twice", &with_sections(&twice), ".debug_info", "several");
 
+    if let Some(split) = programs::c(&["-gdwarf-5", "-gsplit-dwarf"]) {
+        is_left_out("split by clang", &split, ".debug_info", "split DWARF");
+    }
+
     // What nobody knows goes alone.
     let mut unknown = owned(&four);
     unknown.push((".debug_frame", vec![1, 2, 3]));

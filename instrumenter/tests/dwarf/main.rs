@@ -94,8 +94,8 @@ fn c() {
             check(&format!("C {version} {level}"), &wasm, &Selection::default());
         }
     }
-    // Types in a section of their own, and all that is inlined with its call sites.
-    for more in ["-fdebug-types-section", "-fdebug-macro", "-gno-column-info", "-ggdb"] {
+    // Units that share their tables of lists, macros, and lines with more or less to say.
+    for more in ["-flto", "-fdebug-macro", "-gno-column-info", "-gno-inline-line-tables"] {
         for version in ["-gdwarf-4", "-gdwarf-5"] {
             let Some(wasm) = programs::c(&[version, "-O1", more]) else { return };
             check(&format!("C {version} {more}"), &wasm, &Selection::all());

@@ -19,6 +19,8 @@ fn fresh(extension: &str) -> PathBuf {
 fn compile(program: &str, run: impl FnOnce(&mut Command, &Path)) -> Option<Vec<u8>> {
     let out = fresh("wasm");
     let mut command = Command::new(program);
+    // Compilers may leave files where they run.
+    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
     run(command.stdin(Stdio::null()).stderr(Stdio::piped()), &out);
     let Ok(output) = command.output() else {
         println!("{program} is not there");
