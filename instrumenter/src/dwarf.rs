@@ -7,7 +7,10 @@
 //! or not, and the time that it takes is that of passing over it once.
 //!
 //! What cannot be rewritten is left out: no debug information is better than one that
-//! tells of other code.
+//! tells of other code. That is so for what is malformed, what is partly in another file
+//! (split DWARF), a length that does not fit where it was (only LEB128 and integers of one
+//! or two bytes can be too short), and an attribute not known here that leads to another
+//! section. `.debug_frame` and sections of other names go alone.
 //!
 //! - `map` knows where code went, `cursor` reads.
 //! - `lines`, `abbrev`, `info`, `addr`, `lists`, `tables` and `aranges` each rewrite one
@@ -62,6 +65,9 @@ const UNCHANGED: [&str; 11] = [
     ".debug_str_offsets",
     ".debug_sup",
 ];
+
+/// Sections are shorter than 4 GiB, with their names.
+const MAX_LEN: usize = (u32::MAX - 0xff) as usize;
 
 /// Why debug information cannot be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +183,13 @@ impl<'a> Sections<'a> {
         changed.push((ADDR, addresses.new));
         changed.push((RNGLISTS, std::mem::take(&mut range_lists.bytes)));
         changed.push((LOCLISTS, std::mem::take(&mut location_lists.bytes)));
-        Ok(Rewritten { changed })
+        match changed.iter().find(|(_, contents)| contents.len() > MAX_LEN) {
+            Some((name, _)) => {
+                let message = "it would be too large".to_owned();
+                Err(Unusable { section: (*name).to_owned(), message })
+            }
+            None => Ok(Rewritten { changed }),
+        }
     }
 }
 
