@@ -167,5 +167,27 @@ fn sections(wasm: &[u8], encoding: Encoding) -> Vec<(&'static str, Vec<u8>)> {
         Ok::<_, gimli::Error>(())
     };
     sections.for_each(each).expect("nothing fails");
+    let ranges = functions.iter().map(|(body, _)| (body.start, body.end - body.start));
+    all.push((".debug_aranges", aranges(ranges, encoding)));
     all
+}
+
+/// `.debug_aranges`, which gimli does not write.
+fn aranges(ranges: impl Iterator<Item = (u64, u64)>, encoding: Encoding) -> Vec<u8> {
+    let address_size = usize::from(encoding.address_size);
+    let offset_size = usize::from(encoding.format.word_size());
+    let mut set = vec![2, 0]; // version
+    set.resize(set.len() + offset_size, 0); // the unit
+    set.extend([encoding.address_size, 0]);
+    let field = encoding.format.initial_length_size() as usize;
+    let start = (field + set.len()).next_multiple_of(2 * address_size);
+    set.resize(start - field, 0);
+    for (address, len) in ranges.chain([(0, 0)]) {
+        set.extend(&address.to_le_bytes()[..address_size]);
+        set.extend(&len.to_le_bytes()[..address_size]);
+    }
+    let mut section = vec![0xff; field - offset_size];
+    section.extend(&set.len().to_le_bytes()[..offset_size]);
+    section.extend(set);
+    section
 }
