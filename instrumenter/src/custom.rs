@@ -7,6 +7,7 @@ use wasmparser::{
 };
 
 use crate::body::renumber_label;
+use crate::dwarf::{self, CodeMap, Rewritten};
 use crate::layout::Layout;
 use crate::parse::Function;
 use crate::plan::Decision;
@@ -14,26 +15,29 @@ use crate::section::{Custom, contents_of};
 use crate::{Error, Warning};
 
 pub(crate) const PRODUCERS: &str = "producers";
+pub(crate) const TARGET_FEATURES: &str = "target_features";
 const BRANCH_HINTS: &str = "metadata.code.branch_hint";
 
 /// A `producers` section that names nobody but us.
-pub(crate) fn own_producers() -> Vec<u8> {
+pub(crate) fn own_producers() -> Custom {
     let mut field = ProducersField::new();
     field.value("observe", env!("CARGO_PKG_VERSION"));
-    contents_of(ProducersSection::new().field("processed-by", &field))
+    let contents = contents_of(ProducersSection::new().field("processed-by", &field));
+    Custom::new(PRODUCERS, contents)
 }
 
 /// Whether a section holds offsets into the code, or a digest of the module,
 /// which would no longer be true.
 fn goes_stale(name: &str) -> bool {
-    name.starts_with(".debug_")
-        || name.starts_with("metadata.code.")
+    name.starts_with("metadata.code.")
         || matches!(name, "sourceMappingURL" | "external_debug_info" | "build_id")
 }
 
 /// Carries custom sections over.
 pub(crate) struct CustomSections<'l, 'm, 'a> {
     layout: &'l Layout<'m, 'a>,
+    /// The debug information, once it is known where the code went.
+    dwarf: Option<Rewritten>,
     /// What did not survive, but for whole sections.
     warnings: Vec<Warning>,
     /// Names of sections that are left out.
@@ -42,7 +46,17 @@ pub(crate) struct CustomSections<'l, 'm, 'a> {
 
 impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
     pub(crate) fn new(layout: &'l Layout<'m, 'a>) -> Self {
-        CustomSections { layout, warnings: Vec::new(), dropped: Vec::new() }
+        CustomSections { layout, dwarf: None, warnings: Vec::new(), dropped: Vec::new() }
+    }
+
+    /// Rewrites the debug information of a module whose code went where `map` says.
+    pub(crate) fn rewrite_dwarf(&mut self, sections: &dwarf::Sections<'_>, map: &CodeMap) {
+        match sections.rewrite(map) {
+            Ok(rewritten) => self.dwarf = Some(rewritten),
+            Err(dwarf::Unusable { section, message }) => {
+                self.warnings.push(Warning::DebugInfo { section, message });
+            }
+        }
     }
 
     /// What did not survive.
@@ -63,6 +77,9 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
             "name" => Some(self.names(contents)),
             PRODUCERS => Some(producers(contents).unwrap_or_else(|| contents.to_vec())),
             BRANCH_HINTS => self.branch_hints(contents)?,
+            _ if dwarf::is_dwarf(name) => {
+                self.dwarf.as_mut().and_then(|dwarf| dwarf.take(name, contents))
+            }
             _ if goes_stale(name) => None,
             _ => Some(contents.to_vec()),
         };

@@ -22,12 +22,16 @@
 //! # }
 //! ```
 //!
+//! Names, branch hints and debug information (DWARF 2 to 5) follow the code. What cannot
+//! is left out, and a [`Warning`] says so.
+//!
 //! The files stand in the order in which the data flows: `parse`, `scan`, `names`
-//! and `source` analyse, `select` and `plan` decide, `body`, `layout`, `custom` and
-//! `rewrite` write.
+//! and `source` analyse, `select` and `plan` decide, `body`, `layout`, `custom`, `dwarf`
+//! and `rewrite` write.
 
 mod body;
 mod custom;
+mod dwarf;
 mod error;
 mod layout;
 mod leb;

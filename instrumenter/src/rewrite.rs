@@ -14,6 +14,7 @@ use wasmparser::BinaryReader;
 
 use crate::body::CellPlace;
 use crate::custom::{self, CustomSections};
+use crate::dwarf::{self, CodeMap};
 use crate::layout::{Layout, Shift, reader_name};
 use crate::parse::{Module, Section};
 use crate::plan::{MAX_BODY, Plan};
@@ -75,18 +76,38 @@ impl Rewriter<'_, '_> {
         out.extend_from_slice(&module.bytes[..8]);
         // Which of ORDER have been written or passed.
         let mut passed = 0;
-        let mut producers = false;
+        let named =
+            |wanted| module.sections.iter().any(|s| s.custom.is_some_and(|c| c.0 == wanted));
+        let mut producers = named(custom::PRODUCERS);
         let mut custom_sections = CustomSections::new(&self.layout);
+        let dwarf = dwarf::Sections::new(module.sections.iter().filter_map(|s| s.custom));
+        let mut code_map = None;
+        // Debug information that comes before the code has to wait for it.
+        let mut waiting = Vec::new();
         for section in &module.sections {
             if let Some(at) = ORDER.iter().position(|&id| id as u8 == section.id) {
                 while passed < at {
                     self.write_section(&mut out, ORDER[passed], None)?;
                     passed += 1;
                 }
-                self.write_section(&mut out, ORDER[at], Some(section))?;
+                if ORDER[at] == SectionId::Code {
+                    let map = code_map.insert(CodeMap::new());
+                    self.write_code(&mut out, (!dwarf.is_empty()).then_some(&mut *map))?;
+                    custom_sections.rewrite_dwarf(&dwarf, map);
+                } else {
+                    self.write_section(&mut out, ORDER[at], Some(section))?;
+                }
                 passed = at + 1;
             } else if let Some((name, contents)) = section.custom {
-                producers |= name == custom::PRODUCERS;
+                if dwarf::is_dwarf(name) && code_map.is_none() {
+                    waiting.push((name, contents));
+                    continue;
+                }
+                // LLVM's tools read no module that has them the other way round.
+                if name == custom::TARGET_FEATURES && !producers {
+                    custom::own_producers().append_to(&mut out);
+                    producers = true;
+                }
                 if let Some(section) = custom_sections.carry_over(name, contents)? {
                     section.append_to(&mut out);
                 }
@@ -94,10 +115,15 @@ impl Rewriter<'_, '_> {
                 write_raw(&mut out, section.id, module.contents(section));
             }
         }
+        for (name, contents) in waiting {
+            if let Some(section) = custom_sections.carry_over(name, contents)? {
+                section.append_to(&mut out);
+            }
+        }
         let map = self.layout.plan.function_map(module).encode();
         Custom::new(map::SECTION, map).append_to(&mut out);
         if !producers {
-            Custom::new(custom::PRODUCERS, custom::own_producers()).append_to(&mut out);
+            custom::own_producers().append_to(&mut out);
         }
         Ok(Instrumented { wasm: out, warnings: custom_sections.into_warnings() })
     }
@@ -191,7 +217,6 @@ impl Rewriter<'_, '_> {
                 }
                 exports.append_to(out);
             }
-            (SectionId::Code, Some(_)) => self.write_code(out)?,
             (SectionId::Table, Some(_)) => {
                 let mut tables = wasm_encoder::TableSection::new();
                 let section = wasmparser::TableSectionReader::new(reader())?;
@@ -214,7 +239,8 @@ impl Rewriter<'_, '_> {
         Ok(())
     }
 
-    fn write_code(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+    /// Writes the code; `map`, if given, learns where it went.
+    fn write_code(&self, out: &mut Vec<u8>, mut map: Option<&mut CodeMap>) -> Result<(), Error> {
         out.push(SectionId::Code as u8);
         let length = out.len();
         // Filled in when it is known; five bytes hold any.
@@ -223,17 +249,31 @@ impl Rewriter<'_, '_> {
         (self.layout.module.functions.len() as u32 + self.layout.readers.len() as u32).encode(out);
         let writer = self.layout.body_writer();
         let mut body = Vec::new();
+        let mut segments = Vec::new();
+        let code = self.layout.module.code.clone();
+        if let Some(map) = map.as_deref_mut() {
+            let contents = &self.layout.module.bytes[code.clone()];
+            let (_, bodies) = leb::split(contents)?;
+            map.push((contents.len() - bodies.len()) as u32, (out.len() - start) as u32);
+        }
         for (function, planned) in
             self.layout.module.functions.iter().zip(&self.layout.plan.functions)
         {
             body.clear();
             let sites = &self.layout.module.sites[function.body.sites.clone()];
             let hooked = self.layout.hooked(function, planned.decision)?;
-            writer.write(&mut body, &function.body, sites, hooked.as_ref(), None)?;
+            segments.clear();
+            let noted = map.is_some().then_some(&mut segments);
+            writer.write(&mut body, &function.body, sites, hooked.as_ref(), noted)?;
             if body.len() > MAX_BODY {
                 return Err(Error::Limit("a function would be longer than engines accept"));
             }
             body.encode(out);
+            if let Some(map) = map.as_deref_mut() {
+                let old = function.body.offset.saturating_sub(code.start) as u32;
+                let new = (out.len() - body.len() - start) as u32;
+                map.push_body((old, function.body.bytes.len()), (new, body.len()), &segments);
+            }
         }
         if let CellPlace::Globals(first) = self.layout.hooks.cells {
             let mut next = first;
@@ -249,6 +289,9 @@ impl Rewriter<'_, '_> {
                 body.encode(out);
                 next += count;
             }
+        }
+        if let Some(map) = map {
+            map.finish(code.len(), out.len() - start);
         }
         let size = u32::try_from(out.len() - start);
         let mut size = size.map_err(|_| Error::Limit("its code would pass 4 GiB"))?;

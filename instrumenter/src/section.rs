@@ -53,11 +53,12 @@ impl Custom {
     }
 
     pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        let mut section = Vec::with_capacity(self.name.len() + 5 + self.contents.len());
-        self.name.encode(&mut section);
-        section.extend_from_slice(&self.contents);
+        let mut name = Vec::with_capacity(self.name.len() + 5);
+        self.name.encode(&mut name);
         out.push(SectionId::Custom as u8);
-        section.encode(out);
+        (name.len() + self.contents.len()).encode(out);
+        out.extend_from_slice(&name);
+        out.extend_from_slice(&self.contents);
     }
 }
 

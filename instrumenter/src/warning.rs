@@ -11,6 +11,13 @@ pub enum Warning {
         /// The names of the sections.
         sections: Vec<String>,
     },
+    /// The debug information is left out, since it cannot be rewritten.
+    DebugInfo {
+        /// The section in which it shows.
+        section: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A part of the name section is left out, since it cannot be read.
     Names {
         /// What is wrong with it.
@@ -26,6 +33,9 @@ impl fmt::Display for Warning {
                 "left out, since they speak of places in the code, which have moved: {}",
                 sections.join(", ")
             ),
+            Warning::DebugInfo { section, message } => {
+                write!(f, "the debug information cannot be rewritten: {section}: {message}")
+            }
             Warning::Names { message } => {
                 write!(f, "a part of the name section is left out: {message}")
             }
