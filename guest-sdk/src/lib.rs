@@ -9,7 +9,7 @@
 //! fn checkout(items: &[u32]) -> u32 {
 //!     let sum = {
 //!         let _span = observe_guest::span("add up");
-//!         items.iter().sum()
+//!         items.iter().sum::<u32>()
 //!     };
 //!     sum + shipping()
 //! }

@@ -19,6 +19,7 @@ const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_
 const TIMEOUT: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
 const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
+const TRACES_EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 const BATCH_SIZE: &str = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
 const QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 const SCHEDULE_DELAY: &str = "OTEL_BSP_SCHEDULE_DELAY";
@@ -45,6 +46,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_BSP_SCHEDULE_DELAY` | milliseconds until a batch that is not full is sent | 5,000 |
 /// | `OTEL_BSP_MAX_QUEUE_SIZE` | spans that wait for the receiver | 262,144 |
 /// | `OTEL_SDK_DISABLED` | `true`: nothing is sent | `false` |
+/// | `OTEL_TRACES_EXPORTER` | `none`: nothing is sent; other exporters are not here | `otlp` |
 ///
 /// The specification would have a value that makes no sense ignored with a
 /// warning. Here it is an error, because a typing mistake that costs a day's
@@ -160,6 +162,10 @@ impl Config {
     ) -> Result<Option<Self>, ConfigError> {
         let disabled = env::get(lookup, SDK_DISABLED);
         if disabled.is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) {
+            return Ok(None);
+        }
+        let exporter = env::get(lookup, TRACES_EXPORTER);
+        if exporter.is_some_and(|value| value.trim().eq_ignore_ascii_case("none")) {
             return Ok(None);
         }
         let endpoint = if let Some(url) = env::get(lookup, TRACES_ENDPOINT) {

@@ -31,6 +31,8 @@ fn nothing_is_sent_without_an_endpoint_or_when_disabled() {
     assert_eq!(read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), Ok(None));
     assert_eq!(read(&[BASE, ("OTEL_SDK_DISABLED", "true")]), Ok(None));
     assert_eq!(read(&[BASE, ("OTEL_SDK_DISABLED", "TRUE")]), Ok(None));
+    assert_eq!(read(&[BASE, ("OTEL_TRACES_EXPORTER", "none")]), Ok(None));
+    assert!(read(&[BASE, ("OTEL_TRACES_EXPORTER", "otlp")]).expect("valid").is_some());
     // By the specification all that is not `true` is false.
     assert!(read(&[BASE, ("OTEL_SDK_DISABLED", "1")]).expect("valid").is_some());
 }

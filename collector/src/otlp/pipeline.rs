@@ -104,6 +104,10 @@ impl Pipeline {
     /// Drops everything, also what is in flight.
     pub(crate) fn abort(&mut self) {
         self.counts.dropped.undelivered += self.queued();
+        if self.in_flight > 0 {
+            // Nobody will learn what came of that request.
+            self.last_error.get_or_insert_with(|| "no answer before time was up".to_owned());
+        }
         self.aborted = true;
         self.batcher.finish();
         self.queue.clear();

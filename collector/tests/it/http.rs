@@ -295,6 +295,7 @@ fn a_shutdown_ends_in_time_when_nobody_answers() {
     // Nobody knows what became of the batch in the request.
     let dropped = Dropped { undelivered: 600, ..Dropped::default() };
     assert_eq!(report.counts, Counts { accepted: 600, dropped, ..Counts::default() });
+    assert_eq!(report.last_error.as_deref(), Some("no answer before time was up"));
     server.wait_for_hang_up();
 }
 

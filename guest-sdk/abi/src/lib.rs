@@ -59,9 +59,10 @@ pub mod hooks {
 
 /// What guest code that was annotated by hand calls.
 ///
-/// A span ends with the hooked function in which it began, if it did not end before,
-/// so that a trap or an exception leaves none open. Wrappers of these imports must
-/// therefore be inlined into their callers.
+/// A span ends with the hooked function in which it began, if it did not end before and
+/// that call is timed, so that a trap or an exception leaves none open. Wrappers of these
+/// imports must therefore be inlined into their callers. In a call that is not timed, a
+/// span that nobody ends lasts until the next timed call around it ends.
 pub mod guest {
     /// The import module of this version of the annotations.
     pub const MODULE: &str = "observe:guest@1";

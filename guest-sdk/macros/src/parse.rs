@@ -16,7 +16,9 @@ pub(crate) fn arguments(tokens: TokenStream) -> Result<Arguments, Error> {
         if !meta.path.is_ident("name") {
             return Err(meta.error("unknown argument; `name = \"…\"` is the only one"));
         }
-        arguments.name = Some(meta.value()?.parse()?);
+        if arguments.name.replace(meta.value()?.parse()?).is_some() {
+            return Err(meta.error("a second name"));
+        }
         Ok(())
     });
     parser.parse2(tokens)?;
