@@ -8,6 +8,9 @@ pub(crate) const BAD_INPUT: u8 = 2;
 /// as the `wasmtime` command has it.
 pub(crate) const TRAP: u8 = 134;
 
+/// The user stopped the guest (128 + SIGINT).
+pub(crate) const INTERRUPTED: u8 = 130;
+
 /// Whoever reads the standard output stopped reading (128 + SIGPIPE).
 pub(crate) const BROKEN_PIPE: u8 = 141;
 
@@ -16,4 +19,5 @@ pub(crate) const HELP: &str = "\
 Exit status:
   0    success; `run` gives the guest's own status instead
   2    the command line, an input or an output is at fault, and nothing was written
+  130  `run`: the guest was stopped, as by Ctrl-C
   134  `run`: the guest trapped";

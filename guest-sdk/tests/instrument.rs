@@ -18,6 +18,7 @@ fn attribute() -> u32 {
 }
 
 /// A name that is a keyword, generics, early returns, and a reference in the result.
+#[expect(clippy::manual_find, reason = "the early return is what is tried")]
 #[instrument]
 fn r#match<'a, T: PartialEq>(items: &'a [T], wanted: &T) -> Option<&'a T> {
     for item in items {

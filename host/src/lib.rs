@@ -67,6 +67,7 @@ mod error;
 mod failure;
 mod functions;
 mod histogram;
+mod interrupt;
 mod link;
 mod lost;
 mod module;
@@ -78,6 +79,7 @@ mod trace;
 
 pub use error::Error;
 pub use failure::{BacktraceFrame, Failure};
+pub use interrupt::Interrupter;
 pub use link::add_to_linker;
 pub use lost::Lost;
 pub use module::{Cells, ObservedModule};

@@ -1,7 +1,7 @@
 //! The hooks, as host functions of a linker.
 
 use observe_abi::{guest, hooks};
-use wasmtime::{Caller, Extern, Linker};
+use wasmtime::{Caller, Extern, Linker, Trap};
 
 use crate::Error;
 use crate::names::MAX_NAME;
@@ -26,7 +26,11 @@ pub fn add_to_linker<T: 'static>(
     let twice = |module| move |_| Error::Linker(module);
     linker
         .func_wrap(hooks::MODULE, hooks::ENTER, move |mut caller: Caller<'_, T>, id: u32| {
-            recorder(caller.data_mut()).inner().enter(id)
+            let inner = recorder(caller.data_mut()).inner();
+            match inner.interrupter.is_interrupted() {
+                true => Err(wasmtime::Error::from(Trap::Interrupt)),
+                false => Ok(inner.enter(id)),
+            }
         })
         .map_err(twice(hooks::MODULE))?;
     linker

@@ -9,6 +9,7 @@ use observe_collector::event::{
 
 use crate::clock::{Clock, Scale, Ticks};
 use crate::functions::Functions;
+use crate::interrupt::Interrupter;
 use crate::lost::Lost;
 use crate::names::Names;
 use crate::overhead::{Controller, MAX_PERIOD, Mode};
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     generation: u32,
     pub(crate) trace: Option<Active>,
     pub(crate) lost: Lost,
+    pub(crate) interrupter: Interrupter,
 }
 
 /// A trace under way.
@@ -140,8 +142,14 @@ impl Recorder {
             generation: 0,
             trace: None,
             lost: Lost::default(),
+            interrupter: Interrupter::default(),
             functions,
         }))
+    }
+
+    /// What stops the guest of this store from outside.
+    pub fn interrupter(&self) -> Interrupter {
+        self.0.interrupter.clone()
     }
 
     pub(crate) fn inner(&mut self) -> &mut Inner {

@@ -264,6 +264,41 @@ fn a_full_device_costs_no_status() {
     assert!(stderr(&result).contains("standard output: cannot be written"), "{}", stderr(&result));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_the_guest_and_shows_what_it_did() {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+    // Says that it runs, and goes on for ever.
+    let file = module(
+        r#"(module
+             (import "wasi_snapshot_preview1" "fd_write"
+               (func $write (param i32 i32 i32 i32) (result i32)))
+             (memory (export "memory") 1)
+             (data (i32.const 0) "\10\00\00\00\01\00\00\00")
+             (data (i32.const 16) "!")
+             (func $step (loop))
+             (func (export "_start")
+               (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+               (loop $l (call $step) (br $l))))"#,
+    );
+    for trace in ["all", "budget"] {
+        let mut command = observe();
+        command.args(["run", "--trace", trace, path(&file)]);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+        let mut sign = [0];
+        child.stdout.as_mut().expect("piped").read_exact(&mut sign).expect("it says so");
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+        let result = child.wait_with_output().expect("it ends");
+        let shown = stderr(&result);
+        assert_eq!(result.status.code(), Some(130), "{shown}");
+        assert!(shown.contains("interrupt"), "{shown}");
+        assert!(calls(&shown, " step").is_some_and(|calls| calls > 0), "{shown}");
+    }
+}
+
 #[test]
 fn results_of_every_type_are_printed() {
     let file = module(

@@ -3,6 +3,7 @@
 mod guest;
 mod interface;
 mod report;
+mod signal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,7 +42,8 @@ const BUDGET: f64 = 5.0;
   observe run gofmt.wasm --dir . -- -l main.go
   observe run app.wasm --otlp http://localhost:4318
 
-Exit status: the guest's own; 134 if it trapped; 2 if it could not be run.")]
+Exit status: the guest's own; 134 if it trapped; 130 if it was stopped, as by Ctrl-C, which shows
+what it did until then; 2 if it could not be run.")]
 pub(crate) struct Opts {
     /// The module, in the binary or the text format; `-` is standard input
     #[arg(value_name = "IN.wasm")]
@@ -159,6 +161,8 @@ impl Opts {
             .min_duration(self.min_duration)
             .attribute(Attribute::new("wasm.module.name", input.file_name()))
             .sink(collector.handle());
+        let interrupter = guest.interrupter();
+        signal::stop_on_signal(interrupter.clone());
         let ending = on_a_large_stack(|| guest.run(options))?;
         // The guest's results come before what is told of it; whether they could be
         // written is said last.
@@ -197,6 +201,9 @@ impl Opts {
             Ending::Returned(_) => ExitCode::SUCCESS,
             // The operating system keeps as much of it.
             Ending::Exited(code) => ExitCode::from(code as u8),
+            Ending::Failed(_) if interrupter.is_interrupted() => {
+                ExitCode::from(exit_code::INTERRUPTED)
+            }
             Ending::Failed(_) => ExitCode::from(exit_code::TRAP),
         })
     }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
-use observe_host::{ObservedModule, Outcome, Recorder, Report, TraceOptions};
+use observe_host::{Interrupter, ObservedModule, Outcome, Recorder, Report, TraceOptions};
 use wasmtime::{Config, Engine, Func, Instance, Linker, Store, Val};
 use wasmtime_wasi::p0;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
@@ -158,6 +158,11 @@ impl Guest<'_> {
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
         function.call(&mut self.store, arguments, &mut results)?;
         Ok(results)
+    }
+
+    /// What stops the guest from outside.
+    pub(super) fn interrupter(&self) -> Interrupter {
+        self.store.data().recorder.interrupter()
     }
 
     /// Ends the trace.
