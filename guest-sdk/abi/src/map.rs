@@ -322,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn strings_beyond_the_bound_are_refused() {
+        for (length, fits) in [(MAX_STRING, true), (MAX_STRING + 1, false)] {
+            let mut named = sample();
+            named.functions[3].name = "x".repeat(length);
+            assert_eq!(FunctionMap::decode(&named.encode(), 10_000).is_ok(), fits);
+            let mut filed = sample();
+            filed.files[0] = "x".repeat(length);
+            assert_eq!(FunctionMap::decode(&filed.encode(), 10_000).is_ok(), fits);
+        }
+    }
+
+    #[test]
     fn another_version_is_named() {
         let mut bytes = sample().encode();
         bytes[0] = 9;
