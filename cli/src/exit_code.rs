@@ -20,4 +20,5 @@ Exit status:
   0    success; `run` gives the guest's own status instead
   2    the command line, an input or an output is at fault, and nothing was written
   130  `run`: the guest was stopped, as by Ctrl-C
-  134  `run`: the guest trapped";
+  134  `run`: the guest trapped
+  141  whoever read the standard output went away";

@@ -278,9 +278,17 @@ impl Inner {
             return;
         };
         let unnumbered = self.stack.iter_mut().rev().take_while(|frame| frame.number.is_none());
-        // Where numbers run out, the spans nearest the root, which come last, are lost.
         unnumbered.for_each(|frame| frame.number = number());
-        let parent = self.stack.last().and_then(|parent| parent.number);
+        let parent = self.stack.last().map(|parent| parent.number);
+        // Without a number for its parent the span would stand as a second root.
+        let parent = match parent {
+            Some(None) => {
+                self.lost.too_many += 1;
+                return;
+            }
+            Some(number) => number,
+            None => None,
+        };
         let mut detail = frame.detail;
         let symbol = match frame.what {
             What::Function(id) => Some(SymbolId(id)),

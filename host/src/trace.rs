@@ -136,13 +136,6 @@ impl Recorder {
         let stats = inner.stats.iter_mut().take(functions);
         stats.zip(cells.0).for_each(|(stats, left)| stats.settle(left));
     }
-
-    /// The trace under way and the span that is open in it, for calls of the host's
-    /// own: its root, until spans of host calls exist.
-    pub fn current(&mut self) -> Option<(TraceId, SpanId)> {
-        let trace = self.inner().trace.as_ref()?;
-        Some((trace.info.trace_id, trace.info.span_id(observe_collector::event::SpanNumber(0))))
-    }
 }
 
 impl Inner {

@@ -65,12 +65,3 @@ impl From<wasmparser::Error> for Error {
         Error::Invalid { message: error.message().replace('\n', ": "), offset: error.offset() }
     }
 }
-
-impl From<wasm_encoder::reencode::Error> for Error {
-    fn from(error: wasm_encoder::reencode::Error) -> Self {
-        match error {
-            wasm_encoder::reencode::Error::ParseError(error) => error.into(),
-            other => Error::Invalid { message: other.to_string(), offset: 0 },
-        }
-    }
-}
