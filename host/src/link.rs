@@ -40,7 +40,10 @@ pub fn add_to_linker<T: 'static>(
         .map_err(twice(hooks::MODULE))?;
     linker
         .func_wrap(hooks::MODULE, hooks::UNWIND, move |mut caller: Caller<'_, T>, token: i32| {
-            recorder(caller.data_mut()).inner().leave(token, End::Thrown);
+            // The guest does not ask first whether the call is timed.
+            if token < 0 {
+                recorder(caller.data_mut()).inner().leave(token, End::Thrown);
+            }
         })
         .map_err(twice(hooks::MODULE))?;
     linker

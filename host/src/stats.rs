@@ -68,11 +68,11 @@ impl FunctionStats {
         }
     }
 
-    /// Counts the calls since the last timed one, given what was left in the cell, which
-    /// is now 0.
+    /// Counts the calls since the last timed one, given how many the cell, which is now 0,
+    /// would have let pass before the next.
     pub(crate) fn settle(&mut self, left: i32) {
         let left = u32::try_from(left).unwrap_or(0);
-        self.calls += u64::from(self.period.saturating_sub(left));
+        self.calls += u64::from(self.period.saturating_sub(1).saturating_sub(left));
         self.period = 0;
         self.began_before = false;
     }

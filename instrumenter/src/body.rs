@@ -13,12 +13,15 @@
 #![doc = include_str!("../tests/rewrite/plain.wat.out")]
 //! ```
 //!
-//! The added local takes the rest of the period, which is positive, or the token of a
-//! call that is timed, which is negative. Branches to the function's own label need no
-//! change, since the block takes its place. A tail call gets the last `if` just before
-//! it. Where the module uses exceptions, the block is one that catches them all on the
-//! way: `exceptions.wat` and `legacy_exceptions.wat` beside the files above show both
-//! forms.
+//! A cell holds the number of calls to let pass. At zero the added local takes what `enter`
+//! answers, the token, which is negative if the call is timed; otherwise it takes what
+//! the cell held, which is positive. So one question at the end, whether it has no leading
+//! zeros, tells whether to call `exit`. Branches to the function's own label need no
+//! change, since the block takes its place. A tail call gets its exit just before
+//! it. With cells in a memory, `enter` is called by a function of ours that stores the
+//! period (`memory_cells.wat`). Where the module uses exceptions, the block of a function
+//! that one may leave catches them all on the way: `exceptions.wat` and
+//! `legacy_exceptions.wat` beside the files above show both forms.
 
 use wasm_encoder::{BlockType, Catch, Encode, InstructionSink, MemArg, RefType, ValType};
 
@@ -28,13 +31,14 @@ use crate::{Error, leb};
 
 /// What the injected code of a module refers to.
 pub(crate) struct Hooks {
-    /// Function indices of the imported hooks.
+    /// The function to call when a cell is used up: `enter`, or with cells in a memory the
+    /// one of ours that calls it.
     pub(crate) enter: u32,
+    /// Function indices of imported hooks.
     pub(crate) exit: u32,
-    /// Imported if `exceptions` says that there are any.
+    /// Imported if the module uses exceptions.
     pub(crate) unwind: u32,
     pub(crate) cells: CellPlace,
-    pub(crate) exceptions: Exceptions,
 }
 
 /// Where the cells of a module are.
@@ -53,6 +57,8 @@ pub(crate) struct Hooked {
     pub(crate) live: u32,
     /// The type of the block that the body is wrapped in.
     pub(crate) results: BlockType,
+    /// How exceptions can leave the function.
+    pub(crate) exceptions: Exceptions,
 }
 
 /// New function indices: imports are appended to the imported functions, so all
@@ -121,11 +127,7 @@ impl BodyWriter<'_> {
         match hooked {
             None => out.extend_from_slice(&body.bytes[..code_start]),
             Some(hooked) => {
-                let (_, groups) = leb::split(&body.bytes[..code_start])?;
-                (body.local_groups + 1).encode(out);
-                out.extend_from_slice(groups);
-                1u32.encode(out);
-                ValType::I32.encode(out);
+                add_local(out, body)?;
                 self.enter(out, hooked);
                 self.open(out, hooked);
             }
@@ -149,7 +151,14 @@ impl BodyWriter<'_> {
                     note(out, copied);
                 }
                 (SiteKind::TailCall { .. }, Some(hooked)) => {
-                    self.leave(out, hooked, self.hooks.exit);
+                    InstructionSink::new(out)
+                        .local_get(hooked.live)
+                        .i32_const(0)
+                        .i32_lt_s()
+                        .if_(BlockType::Empty)
+                        .local_get(hooked.live)
+                        .call(self.hooks.exit)
+                        .end();
                     note(out, copied);
                 }
                 (SiteKind::Return { .. } | SiteKind::TailCall { .. }, None) => {}
@@ -162,52 +171,53 @@ impl BodyWriter<'_> {
         Ok(())
     }
 
-    /// Counts the cell down and, where it is used up, asks the host for a new
-    /// period and a token.
+    /// Counts the cell down or, where it is used up, asks the host for a new period and
+    /// a token.
     fn enter(&self, out: &mut Vec<u8>, hooked: &Hooked) {
         let HookId(id) = hooked.id;
         let live = hooked.live;
-        let cell = |memory_index| MemArg { offset: 4 * u64::from(id), align: 2, memory_index };
         let mut code = InstructionSink::new(out);
         match self.hooks.cells {
-            // The address of the store comes before the value.
-            CellPlace::Memory(memory) => code.i32_const(0).i32_const(0).i32_load(cell(memory)),
-            CellPlace::Globals(first) => code.global_get(first + id),
-        };
-        code.i32_const(1).i32_sub().local_tee(live);
-        match self.hooks.cells {
-            CellPlace::Memory(memory) => code.i32_store(cell(memory)),
-            CellPlace::Globals(first) => code.global_set(first + id),
-        };
-        code.local_get(live).i32_const(0).i32_le_s().if_(BlockType::Empty);
-        if let CellPlace::Memory(_) = self.hooks.cells {
-            code.i32_const(0);
+            CellPlace::Memory(memory) => {
+                let cell = MemArg { offset: 4 * u64::from(id), align: 2, memory_index: memory };
+                // The address of the store comes before the value.
+                code.i32_const(0).i32_const(0).i32_load(cell).local_tee(live);
+                code.i32_const(1).i32_sub().i32_store(cell);
+                code.local_get(live).i32_eqz().if_(BlockType::Empty);
+                code.i32_const(id as i32).call(self.hooks.enter).local_set(live).end();
+            }
+            CellPlace::Globals(first) => {
+                let cell = first + id;
+                code.global_get(cell).local_tee(live);
+                code.i32_const(1).i32_sub().global_set(cell);
+                code.local_get(live).i32_eqz().if_(BlockType::Empty);
+                code.i32_const(id as i32).call(self.hooks.enter).local_set(live);
+                code.i32_const(1).i32_sub().global_set(cell).end();
+            }
         }
-        code.i32_const(id as i32).call(self.hooks.enter).local_set(live);
-        match self.hooks.cells {
-            CellPlace::Memory(memory) => code.i32_store(cell(memory)),
-            CellPlace::Globals(first) => code.global_set(first + id),
-        };
-        code.end();
     }
 
-    /// Tells the host that the function ends, if this call is timed. `hook` says how it
-    /// does.
-    fn leave(&self, out: &mut Vec<u8>, hooked: &Hooked, hook: u32) {
+    /// Tells the host that the function ends, if this call is timed, and otherwise branches to
+    /// the label of the function, which is this far out.
+    fn leave(&self, out: &mut Vec<u8>, hooked: &Hooked, label: u32) {
         InstructionSink::new(out)
             .local_get(hooked.live)
-            .i32_const(0)
-            .i32_lt_s()
-            .if_(BlockType::Empty)
+            .i32_clz()
+            .br_if(label)
             .local_get(hooked.live)
-            .call(hook)
-            .end();
+            .call(self.hooks.exit);
+    }
+
+    /// Tells the host that an exception leaves the function; it knows whether the call
+    /// was timed.
+    fn unwind(&self, out: &mut Vec<u8>, hooked: &Hooked) {
+        InstructionSink::new(out).local_get(hooked.live).call(self.hooks.unwind);
     }
 
     /// Opens the block that the body's final `end` closes.
     fn open(&self, out: &mut Vec<u8>, hooked: &Hooked) {
         let mut code = InstructionSink::new(out);
-        match self.hooks.exceptions {
+        match hooked.exceptions {
             Exceptions::None => code.block(hooked.results),
             Exceptions::Exnref => code
                 .block(BlockType::Result(ValType::Ref(RefType::EXNREF)))
@@ -218,24 +228,46 @@ impl BodyWriter<'_> {
 
     /// Writes what follows the body.
     fn close(&self, out: &mut Vec<u8>, hooked: &Hooked) {
-        let Hooks { exit, unwind, .. } = *self.hooks;
-        match self.hooks.exceptions {
-            Exceptions::None => self.leave(out, hooked, exit),
+        match hooked.exceptions {
+            Exceptions::None => self.leave(out, hooked, 0),
             Exceptions::Exnref => {
-                self.leave(out, hooked, exit);
+                self.leave(out, hooked, 1);
                 InstructionSink::new(out).return_().end();
-                self.leave(out, hooked, unwind);
+                self.unwind(out, hooked);
                 InstructionSink::new(out).throw_ref();
             }
             Exceptions::Legacy => {
                 // The final `end` of the body belongs behind the handler.
                 out.pop();
                 InstructionSink::new(out).catch_all();
-                self.leave(out, hooked, unwind);
+                self.unwind(out, hooked);
                 InstructionSink::new(out).rethrow(0).end();
-                self.leave(out, hooked, exit);
+                self.leave(out, hooked, 0);
             }
         }
         InstructionSink::new(out).end();
     }
+}
+
+/// Writes the declarations of the locals with one `i32` more, behind the others.
+fn add_local(out: &mut Vec<u8>, body: &Body<'_>) -> Result<(), Error> {
+    let declared = &body.bytes[..body.code_start as usize];
+    match body.last_group {
+        // One more of the same.
+        Some(at) => {
+            let (before, group) = declared.split_at(at as usize);
+            let (count, ty) = leb::split(group)?;
+            out.extend_from_slice(before);
+            count.checked_add(1).ok_or(Error::Plan)?.encode(out);
+            out.extend_from_slice(ty);
+        }
+        None => {
+            let (groups, rest) = leb::split(declared)?;
+            groups.checked_add(1).ok_or(Error::Plan)?.encode(out);
+            out.extend_from_slice(rest);
+            1u32.encode(out);
+            ValType::I32.encode(out);
+        }
+    }
+    Ok(())
 }

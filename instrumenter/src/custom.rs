@@ -136,13 +136,11 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
                 names.push((index, naming.name));
             }
         }
-        let readers: Vec<_> = self.layout.reader_names().collect();
-        names.push((first_defined, "observe:enter"));
-        names.push((first_defined + 1, "observe:exit"));
-        if self.layout.renumber.added > 2 {
-            names.push((first_defined + 2, "observe:unwind"));
-        }
-        names.extend((self.layout.first_reader()..).zip(readers.iter().map(String::as_str)));
+        let hooks: Vec<_> =
+            self.layout.imports.iter().map(|(name, _)| format!("observe:{name}")).collect();
+        names.extend((first_defined..).zip(hooks.iter().map(String::as_str)));
+        let added = self.layout.added.iter().map(|added| &*added.name);
+        names.extend((self.layout.first_added()..).zip(added));
         // The specification wants ascending indices, which not all files have.
         names.sort_by_key(|&(index, _)| index);
         names.dedup_by_key(|&mut (index, _)| index);
@@ -172,7 +170,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
                     let mut labels = NameMap::new();
                     for label in function.names {
                         let label = label?;
-                        let exceptions = self.layout.plan.exceptions;
+                        let exceptions = self.layout.exceptions(hooked);
                         if let Some(index) = renumber_label(label.index, exceptions, sites) {
                             labels.append(index, label.name);
                         }

@@ -8,10 +8,12 @@ use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{BlockType, FuncType, TypeSection, ValType};
 
 use crate::Error;
+use crate::added::{Added, What};
 use crate::body::{BodyWriter, CellPlace, Hooked, Hooks, Renumber};
 use crate::parse::{Function, Module};
 use crate::plan::{Decision, HookId, Plan};
 use crate::scan::Exceptions;
+use crate::section::items;
 
 /// The indices of what a plan adds to a module.
 pub(crate) struct Layout<'m, 'a> {
@@ -19,12 +21,44 @@ pub(crate) struct Layout<'m, 'a> {
     pub(crate) plan: &'m Plan,
     pub(crate) renumber: Renumber,
     pub(crate) hooks: Hooks,
-    /// Types to append. The hooks are imported with the first two.
-    pub(crate) types: TypeSection,
+    /// Names and type indices of the hooks to import.
+    pub(crate) imports: Vec<(&'static str, u32)>,
+    pub(crate) types: Types,
     /// The type index of `() -> results`, for functions of several results.
     blocks: HashMap<Vec<wasmparser::ValType>, u32>,
-    /// The type index of each function that reads cells, and how many it reads.
-    pub(crate) readers: Vec<(u32, u32)>,
+    /// Functions to add behind those of the module.
+    pub(crate) added: Vec<Added>,
+}
+
+/// Function types to append.
+#[derive(Default)]
+pub(crate) struct Types {
+    /// How many types the module has.
+    before: u32,
+    added: Vec<FuncType>,
+}
+
+impl Types {
+    /// The index of a type, which is added where it was not yet.
+    fn get(
+        &mut self,
+        params: impl IntoIterator<Item = ValType>,
+        results: impl IntoIterator<Item = ValType>,
+    ) -> u32 {
+        let ty = FuncType::new(params, results);
+        let at = self.added.iter().position(|added| *added == ty).unwrap_or_else(|| {
+            self.added.push(ty);
+            self.added.len() - 1
+        });
+        self.before + at as u32
+    }
+
+    /// The items of a type section, and how many they are.
+    pub(crate) fn encode(&self) -> (Vec<u8>, u32) {
+        let mut section = TypeSection::new();
+        self.added.iter().for_each(|ty| section.ty().func_type(ty));
+        (items(&section), section.len())
+    }
 }
 
 /// Gives functions their new indices wherever `wasm-encoder` finds one.
@@ -53,59 +87,67 @@ impl<'m, 'a> Layout<'m, 'a> {
         if !fits(plan, module) {
             return Err(Error::Plan);
         }
-        let imports = module.first_defined();
-        let hooks = Hooks {
-            enter: imports,
-            exit: imports + 1,
-            unwind: imports + 2,
-            cells: match plan.cells {
-                map::Cells::Memory => CellPlace::Memory(module.memories),
-                map::Cells::Globals => CellPlace::Globals(module.globals),
-            },
-            exceptions: plan.exceptions,
-        };
+        let first_defined = module.first_defined();
+        let mut types = Types { before: module.types.len() as u32, added: Vec::new() };
+        let enter = types.get([ValType::I32], [ValType::I32, ValType::I32]);
+        let leave = types.get([ValType::I32], []);
+        let mut imports = vec![(hooks::ENTER, enter), (hooks::EXIT, leave)];
+        if plan.exceptions != Exceptions::None {
+            imports.push((hooks::UNWIND, leave));
+        }
         let mut layout = Layout {
             module,
             plan,
-            renumber: Renumber {
-                first_defined: imports,
-                added: if plan.exceptions == Exceptions::None { 2 } else { 3 },
+            renumber: Renumber { first_defined, added: imports.len() as u32 },
+            hooks: Hooks {
+                enter: first_defined,
+                exit: first_defined + 1,
+                unwind: first_defined + 2,
+                cells: match plan.cells {
+                    map::Cells::Memory => CellPlace::Memory(module.memories),
+                    map::Cells::Globals => CellPlace::Globals(module.globals),
+                },
             },
-            hooks,
-            types: TypeSection::new(),
+            imports,
+            types,
             blocks: HashMap::new(),
-            readers: Vec::new(),
+            added: Vec::new(),
         };
-        layout.add_types()?;
+        layout.add_cells();
+        layout.add_block_types()?;
         Ok(layout)
     }
 
-    /// The index that the next appended type gets.
-    fn next_type(&self) -> u32 {
-        self.module.types.len() as u32 + self.types.len()
+    /// Adds a function, and gives its index.
+    fn add(&mut self, ty: u32, name: String, what: What) -> u32 {
+        let index = self.first_added() + self.added.len() as u32;
+        self.added.push(Added { ty, name, what });
+        index
     }
 
-    fn add_types(&mut self) -> Result<(), Error> {
-        self.types.ty().function([ValType::I32], [ValType::I32, ValType::I32]);
-        self.types.ty().function([ValType::I32], []);
-        if let CellPlace::Globals(_) = self.hooks.cells {
-            let mut left = self.plan.hooked().count();
-            let mut last = None;
-            while left > 0 {
-                let count = left.min(hooks::CELLS_PER_READER);
-                let ty = match last {
-                    Some((ty, same)) if same == count => ty,
-                    _ => {
-                        let ty = self.next_type();
-                        self.types.ty().function([], vec![ValType::I32; count]);
-                        ty
-                    }
-                };
-                last = Some((ty, count));
-                self.readers.push((ty, count as u32));
-                left -= count;
+    /// Adds the functions that the cells need.
+    fn add_cells(&mut self) {
+        match self.hooks.cells {
+            CellPlace::Memory(memory) => {
+                let ty = self.types.get([ValType::I32], [ValType::I32]);
+                let what = What::Enter { hook: self.hooks.enter, memory };
+                self.hooks.enter = self.add(ty, "observe:sample".to_owned(), what);
+            }
+            CellPlace::Globals(mut first) => {
+                let end = first + self.plan.hooked().count() as u32;
+                while first < end {
+                    let count = (end - first).min(hooks::CELLS_PER_READER as u32);
+                    let ty = self.types.get([], vec![ValType::I32; count as usize]);
+                    let name = reader_name(self.readers().count());
+                    self.add(ty, name, What::Reader { first, count });
+                    first += count;
+                }
             }
         }
+    }
+
+    /// Finds a type for the block in each hooked function of several results.
+    fn add_block_types(&mut self) -> Result<(), Error> {
         let (module, plan) = (self.module, self.plan);
         // Types that need not be added: those without parameters, by their results.
         let mut present = HashMap::new();
@@ -129,12 +171,9 @@ impl<'m, 'a> Layout<'m, 'a> {
             let index = match present.get(results) {
                 Some(&index) => index,
                 None => {
-                    let index = self.next_type();
                     let mut shift = Shift(self.renumber);
                     let encoded = results.iter().map(|&ty| shift.val_type(ty));
-                    let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
-                    self.types.ty().func_type(&FuncType::new([], encoded));
-                    index
+                    self.types.get([], encoded.collect::<Result<Vec<_>, _>>()?)
                 }
             };
             self.blocks.insert(results.to_vec(), index);
@@ -142,19 +181,27 @@ impl<'m, 'a> Layout<'m, 'a> {
         Ok(())
     }
 
-    /// The new index of the first function that reads cells.
-    pub(crate) fn first_reader(&self) -> u32 {
+    /// The new index of the first function that is added.
+    pub(crate) fn first_added(&self) -> u32 {
         let defined = self.module.functions.len() as u32;
         self.renumber.first_defined + self.renumber.added + defined
     }
 
-    /// The names of the functions that read cells, in order.
-    pub(crate) fn reader_names(&self) -> impl Iterator<Item = String> + use<> {
-        (0..self.readers.len()).map(reader_name)
+    /// The functions that read the cells: index and export name.
+    pub(crate) fn readers(&self) -> impl Iterator<Item = (u32, &str)> {
+        (self.first_added()..)
+            .zip(&self.added)
+            .filter(|(_, added)| matches!(added.what, What::Reader { .. }))
+            .map(|(index, added)| (index, &*added.name))
     }
 
     pub(crate) fn body_writer(&self) -> BodyWriter<'_> {
         BodyWriter { hooks: &self.hooks, renumber: self.renumber }
+    }
+
+    /// How exceptions can leave a function, if it is hooked.
+    pub(crate) fn exceptions(&self, function: &Function<'_>) -> Exceptions {
+        if function.body.may_throw { self.plan.exceptions } else { Exceptions::None }
     }
 
     /// What a function's hooks need to know of it, if it gets any.
@@ -176,12 +223,13 @@ impl<'m, 'a> Layout<'m, 'a> {
             }
         };
         let live = function.body.locals + ty.ty.params().len() as u32;
-        Ok(Some(Hooked { id, live, results }))
+        let exceptions = self.exceptions(function);
+        Ok(Some(Hooked { id, live, results, exceptions }))
     }
 }
 
-/// The export name of the `n`th function that reads cells.
-pub(crate) fn reader_name(n: usize) -> String {
+/// The name, also for exports, of the `n`th function that reads cells.
+fn reader_name(n: usize) -> String {
     format!("{}{n}", hooks::CELLS_READER_PREFIX)
 }
 

@@ -26,9 +26,10 @@
 //! is left out, and a [`Warning`] says so.
 //!
 //! The files stand in the order in which the data flows: `parse`, `scan`, `names`
-//! and `source` analyse, `select` and `plan` decide, `body`, `layout`, `custom`, `dwarf`
+//! and `source` analyse, `select` and `plan` decide, `body`, `layout`, `added`, `custom`, `dwarf`
 //! and `rewrite` write.
 
+mod added;
 mod body;
 mod custom;
 mod dwarf;

@@ -7,15 +7,15 @@
 use observe_abi::{hooks, map};
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
-    ConstExpr, Encode, EntityType, ExportKind, GlobalType, ImportSection, InstructionSink,
-    MemoryType, Section as _, SectionId, ValType,
+    ConstExpr, Encode, EntityType, ExportKind, GlobalType, ImportSection, MemoryType, Section as _,
+    SectionId, ValType,
 };
 use wasmparser::BinaryReader;
 
 use crate::body::CellPlace;
 use crate::custom::{self, CustomSections};
 use crate::dwarf::{self, CodeMap};
-use crate::layout::{Layout, Shift, reader_name};
+use crate::layout::{Layout, Shift};
 use crate::parse::{Module, Section};
 use crate::plan::{MAX_BODY, Plan};
 use crate::section::{Custom, append_items, items, write_raw};
@@ -142,28 +142,20 @@ impl Rewriter<'_, '_> {
         let mut shift = Shift(self.layout.renumber);
         match (id, section) {
             (SectionId::Type, _) => {
-                append_items(
-                    out,
-                    id,
-                    contents,
-                    self.layout.types.len(),
-                    &items(&self.layout.types),
-                )?;
+                let (added, count) = self.layout.types.encode();
+                append_items(out, id, contents, count, &added)?;
             }
             (SectionId::Import, _) => {
-                let base = self.layout.module.types.len() as u32;
                 let mut added = ImportSection::new();
-                added.import(hooks::MODULE, hooks::ENTER, EntityType::Function(base));
-                added.import(hooks::MODULE, hooks::EXIT, EntityType::Function(base + 1));
-                if self.layout.renumber.added > 2 {
-                    added.import(hooks::MODULE, hooks::UNWIND, EntityType::Function(base + 1));
+                for &(name, ty) in &self.layout.imports {
+                    added.import(hooks::MODULE, name, EntityType::Function(ty));
                 }
                 append_items(out, id, contents, added.len(), &items(&added))?;
             }
             (SectionId::Function, _) => {
                 let mut added = Vec::new();
-                self.layout.readers.iter().for_each(|(ty, _)| ty.encode(&mut added));
-                append_items(out, id, contents, self.layout.readers.len() as u32, &added)?;
+                self.layout.added.iter().for_each(|function| function.ty.encode(&mut added));
+                append_items(out, id, contents, self.layout.added.len() as u32, &added)?;
             }
             (SectionId::Memory, _) => {
                 let mut added = Vec::new();
@@ -204,16 +196,11 @@ impl Rewriter<'_, '_> {
                     let section = wasmparser::ExportSectionReader::new(reader())?;
                     shift.parse_export_section(&mut exports, section)?;
                 }
-                match self.layout.hooks.cells {
-                    CellPlace::Memory(memory) => {
-                        exports.export(hooks::CELLS_MEMORY, ExportKind::Memory, memory);
-                    }
-                    CellPlace::Globals(_) => {
-                        let first = self.layout.first_reader();
-                        for (n, index) in (0..self.layout.readers.len()).zip(first..) {
-                            exports.export(&reader_name(n), ExportKind::Func, index);
-                        }
-                    }
+                if let CellPlace::Memory(memory) = self.layout.hooks.cells {
+                    exports.export(hooks::CELLS_MEMORY, ExportKind::Memory, memory);
+                }
+                for (index, name) in self.layout.readers() {
+                    exports.export(name, ExportKind::Func, index);
                 }
                 exports.append_to(out);
             }
@@ -246,7 +233,7 @@ impl Rewriter<'_, '_> {
         // Filled in when it is known; five bytes hold any.
         out.extend_from_slice(&[0; 5]);
         let start = out.len();
-        (self.layout.module.functions.len() as u32 + self.layout.readers.len() as u32).encode(out);
+        (self.layout.module.functions.len() + self.layout.added.len()).encode(out);
         let writer = self.layout.body_writer();
         let mut body = Vec::new();
         let mut segments = Vec::new();
@@ -275,20 +262,10 @@ impl Rewriter<'_, '_> {
                 map.push_body((old, function.body.bytes.len()), (new, body.len()), &segments);
             }
         }
-        if let CellPlace::Globals(first) = self.layout.hooks.cells {
-            let mut next = first;
-            for &(_, count) in &self.layout.readers {
-                body.clear();
-                0u32.encode(&mut body); // no locals
-                let mut code = InstructionSink::new(&mut body);
-                (next..next + count).for_each(|global| _ = code.global_get(global));
-                for global in next..next + count {
-                    code.i32_const(0).global_set(global);
-                }
-                code.end();
-                body.encode(out);
-                next += count;
-            }
+        for added in &self.layout.added {
+            body.clear();
+            added.write(&mut body);
+            body.encode(out);
         }
         if let Some(map) = map {
             map.finish(code.len(), out.len() - start);

@@ -5,8 +5,8 @@
 //! copies the bytes between them and decodes nothing again.
 
 use wasmparser::{
-    BlockType, FunctionBody, OperatorsReader, OperatorsReaderAllocations, TryTable, VisitOperator,
-    VisitSimdOperator,
+    BlockType, FunctionBody, OperatorsReader, OperatorsReaderAllocations, TryTable, ValType,
+    VisitOperator, VisitSimdOperator,
 };
 
 use crate::Error;
@@ -52,8 +52,9 @@ pub(crate) struct Body<'a> {
     pub(crate) offset: usize,
     /// How many locals it declares, parameters not counted.
     pub(crate) locals: u32,
-    /// How many groups of locals it declares.
-    pub(crate) local_groups: u32,
+    /// Where its last group of locals is, in bytes from the start of the body, if they are
+    /// `i32`.
+    pub(crate) last_group: Option<u32>,
     /// Where its first instruction is, in bytes from the start of the body.
     pub(crate) code_start: u32,
     /// How many instructions it has, `end` and `else` not counted.
@@ -61,6 +62,8 @@ pub(crate) struct Body<'a> {
     pub(crate) has_loop: bool,
     /// Whether it calls an imported function by name.
     pub(crate) calls_import: bool,
+    /// Whether an exception may come out of one of its instructions.
+    pub(crate) may_throw: bool,
     /// Its sites in [`Module::sites`](crate::Module).
     pub(crate) sites: std::ops::Range<usize>,
 }
@@ -85,9 +88,12 @@ impl Scanner {
         let first_site = sites.len();
         let mut locals = 0u32;
         let mut local_reader = body.get_locals_reader()?;
-        let local_groups = local_reader.get_count();
-        for _ in 0..local_groups {
-            locals = locals.saturating_add(local_reader.read()?.0);
+        let mut last_group = None;
+        for _ in 0..local_reader.get_count() {
+            let at = (local_reader.original_position() - start) as u32;
+            let (count, ty) = local_reader.read()?;
+            locals = locals.saturating_add(count);
+            last_group = (ty == ValType::I32).then_some(at);
         }
         let reader = local_reader.get_binary_reader();
         let code_start = (reader.original_position() - start) as u32;
@@ -101,6 +107,7 @@ impl Scanner {
             instructions: 0,
             has_loop: false,
             calls_import: false,
+            may_throw: false,
             exceptions: Exceptions::None,
         };
         let allocations = std::mem::take(&mut self.allocations);
@@ -110,18 +117,19 @@ impl Scanner {
             operators.visit_operator(&mut visitor)?;
         }
         operators.finish()?;
-        let Visitor { instructions, has_loop, calls_import, exceptions, .. } = visitor;
+        let Visitor { instructions, has_loop, calls_import, may_throw, exceptions, .. } = visitor;
         self.exceptions = self.exceptions.max(exceptions);
         self.allocations = operators.into_allocations();
         Ok(Body {
             bytes: body.as_bytes(),
             offset: start,
             locals,
-            local_groups,
+            last_group,
             code_start,
             instructions,
             has_loop,
             calls_import,
+            may_throw,
             sites: first_site..sites.len(),
         })
     }
@@ -139,6 +147,7 @@ struct Visitor<'s> {
     instructions: u32,
     has_loop: bool,
     calls_import: bool,
+    may_throw: bool,
     exceptions: Exceptions,
 }
 
@@ -205,6 +214,7 @@ macro_rules! visit {
     (@method visit_throw_ref $args:tt) => {
         fn visit_throw_ref(&mut self) {
             self.instructions += 1;
+            self.may_throw = true;
             self.exceptions = self.exceptions.max(Exceptions::Exnref);
         }
     };
@@ -219,6 +229,7 @@ macro_rules! visit {
     (@method visit_call $args:tt) => {
         fn visit_call(&mut self, function: u32) {
             self.calls_import |= function < self.imports;
+            self.may_throw = true;
             self.site(self.offset + 1, SiteKind::FunctionIndex);
         }
     };
@@ -249,6 +260,21 @@ macro_rules! visit {
         fn visit_return(&mut self) {
             let depth = self.depth;
             self.site(self.offset, SiteKind::Return { depth });
+        }
+    };
+    (@method visit_call_indirect $args:tt) => { visit!(@throws visit_call_indirect $args); };
+    (@method visit_call_ref $args:tt) => { visit!(@throws visit_call_ref $args); };
+    (@method visit_throw $args:tt) => { visit!(@throws visit_throw $args); };
+    (@method visit_rethrow $args:tt) => { visit!(@throws visit_rethrow $args); };
+    (@method visit_suspend $args:tt) => { visit!(@throws visit_suspend $args); };
+    (@method visit_resume $args:tt) => { visit!(@throws visit_resume $args); };
+    (@method visit_resume_throw $args:tt) => { visit!(@throws visit_resume_throw $args); };
+    (@method visit_resume_throw_ref $args:tt) => { visit!(@throws visit_resume_throw_ref $args); };
+    (@method visit_switch $args:tt) => { visit!(@throws visit_switch $args); };
+    (@throws $visit:ident ($($arg:ident: $ty:ty),*)) => {
+        fn $visit(&mut self, $(_: $ty),*) {
+            self.instructions += 1;
+            self.may_throw = true;
         }
     };
     (@method $visit:ident ($($arg:ident: $ty:ty),*)) => {

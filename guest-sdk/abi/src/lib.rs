@@ -18,10 +18,10 @@ pub mod map;
 
 /// What instrumented code calls.
 ///
-/// Each hooked function has a *cell*, an `i32` that starts at zero. On entry the
-/// function decrements its cell; when the result is zero or less, it calls
-/// [`ENTER`](hooks::ENTER) and stores the period that it gets back, the number of
-/// calls until the next such call. The second result, the token, says what to do
+/// Each hooked function has a *cell*, an `i32` that starts at zero: the number of calls to
+/// let pass. On entry the function decrements its cell, unless it is zero: then it calls
+/// [`ENTER`](hooks::ENTER), and stores one less than the period that it gets back, the
+/// number of calls until the next such call. The second result, the token, says what to do
 /// on the way out: a negative token is handed to [`EXIT`](hooks::EXIT), any
 /// other means that this call is not timed.
 pub mod hooks {
@@ -40,7 +40,8 @@ pub mod hooks {
     pub const EXIT: &str = "exit";
 
     /// `unwind: (token: i32) -> ()`, in place of `exit` where an exception leaves the
-    /// function. Imported only by modules that use exceptions.
+    /// function. Called for every such call; a token that is not negative says that
+    /// this one is not timed. Imported only by modules that use exceptions.
     pub const UNWIND: &str = "unwind";
 
     /// The exported memory that holds the cells, an `i32` in little-endian order

@@ -5,7 +5,7 @@
 //! LEB128:
 //!
 //! ```text
-//! map      := version:u8=1  cells:u8  imports:int  files:int string*  functions:int function*
+//! map      := version:u8=2  cells:u8  imports:int  files:int string*  functions:int function*
 //! string   := length:int byte*         (at most 1,024 bytes)
 //! function := skipped:int  shared:int  suffix:string  file:int  [line:int]
 //! ```
@@ -23,7 +23,7 @@ use core::fmt;
 pub const SECTION: &str = "observe:map";
 
 /// The version that this crate writes and reads.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The length in bytes that a name or a path may have.
 pub const MAX_STRING: usize = 1024;
@@ -288,7 +288,7 @@ mod tests {
             ],
         };
         let expected = [
-            &[1, 0, 2, 1, 3][..],
+            &[2, 0, 2, 1, 3][..],
             b"a.c",
             &[2, 0, 0, 2],
             b"ab",

@@ -39,6 +39,8 @@ struct Code<'a> {
     imports: u32,
     enter: Option<u32>,
     exit: Option<u32>,
+    /// How many of the bodies are the module's own; what follows came with the hooks.
+    own: usize,
 }
 
 impl<'a> Code<'a> {
@@ -66,7 +68,15 @@ impl<'a> Code<'a> {
                 _ => {}
             }
         }
-        Code { start, end, bodies, imports, enter, exit }
+        let own = bodies.len();
+        Code { start, end, bodies, imports, enter, exit, own }
+    }
+
+    /// The first function that came with the hooks and has such an instruction.
+    fn added(&self, has: impl Fn(&Operator<'_>) -> bool) -> Option<u32> {
+        let added = self.bodies.iter().enumerate().skip(self.own);
+        let mut with = added.filter(|(_, body)| self.operators(body).iter().any(|(_, op)| has(op)));
+        with.next().map(|(n, _)| self.imports + n as u32)
     }
 
     /// The instructions of a body with their offsets.
@@ -95,7 +105,12 @@ pub(crate) fn functions(wasm: &[u8]) -> Vec<(Range<u64>, Vec<u64>)> {
 
 impl Alignment {
     pub(crate) fn of(old_wasm: &[u8], new_wasm: &[u8]) -> Self {
-        let (old, new) = (Code::of(old_wasm), Code::of(new_wasm));
+        let (old, mut new) = (Code::of(old_wasm), Code::of(new_wasm));
+        new.own = old.bodies.len();
+        // With cells in a memory, the hook is called by a function of its own.
+        let enter = new.enter;
+        let calls_enter = |op: &Operator<'_>| matches!(op, Operator::Call { function_index } if Some(*function_index) == enter);
+        new.enter = new.added(calls_enter).or(enter);
         let shift = new.imports - old.imports;
         assert!((2..=3).contains(&shift), "two hooks, or three with exceptions");
         let mut alignment = Alignment {
@@ -206,8 +221,13 @@ fn injected(operators: &[(u64, Operator<'_>)], code: &Code<'_>) -> Vec<bool> {
         injected[..=last].fill(true);
     }
     for exit in calls(code.exit) {
-        // `local.get, i32.const, i32.lt_s, if, local.get, call, end`
-        injected[exit - 5..=exit + 1].fill(true);
+        let own = match operators[exit - 2].1 {
+            // Before a tail call: `local.get, i32.const, i32.lt_s, if, local.get, call, end`.
+            Operator::If { .. } => exit - 5..=exit + 1,
+            // At the end: `local.get, i32.clz, br_if, local.get, call`.
+            _ => exit - 4..=exit,
+        };
+        injected[own].fill(true);
     }
     injected
 }

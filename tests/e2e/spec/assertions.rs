@@ -86,6 +86,10 @@ fn provide_hooks(linker: &mut Linker<Data>, balance: &Arc<Mutex<Balance>>, every
     for hook in [hooks::EXIT, hooks::UNWIND] {
         let balance = Arc::clone(balance);
         let leave = move |token: i32| {
+            // Calls that an exception leaves are not asked first whether they are timed.
+            if hook == hooks::UNWIND && token >= 0 {
+                return;
+            }
             let mut balance = balance.lock().expect("whole");
             if balance.open.pop() != Some(token) {
                 balance.unbalanced += 1;
