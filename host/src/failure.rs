@@ -58,11 +58,11 @@ impl Failure {
         let backtrace = frames
             .unwrap_or_default()
             .iter()
-            .map(|frame| {
+            .filter_map(|frame| {
                 // Another module of the store has other functions, and no hooks of ours.
                 let ours = wasmtime::Module::same(frame.module(), module.module());
                 let index = match ours {
-                    true => module.original_index(frame.func_index()),
+                    true => module.original_index(frame.func_index())?,
                     false => frame.func_index(),
                 };
                 let known = ours.then(|| module.functions.by_original_index(index)).flatten();
@@ -72,7 +72,7 @@ impl Failure {
                     (None, None) => format!("wasm-function[{index}]"),
                 };
                 let source = known.and_then(|id| module.functions.source(id));
-                BacktraceFrame { function, index, source }
+                Some(BacktraceFrame { function, index, source })
             })
             .collect();
         Failure { error_type, message, backtrace }

@@ -22,6 +22,9 @@ impl Functions {
                 Attribute::new("code.function.name", function.name.as_str()),
                 Attribute::new("wasm.function.index", i64::from(function.index)),
             ];
+            if function.index < map.imports {
+                attributes.push(Attribute::new("wasm.function.imported", true));
+            }
             if let Some(source) = &function.source
                 && let Some(file) = map.files.get(source.file as usize)
             {
@@ -39,7 +42,13 @@ impl Functions {
     /// Those of a module that has none.
     pub(crate) fn none() -> Self {
         let (files, functions) = (Vec::new(), Vec::new());
-        Functions::new(FunctionMap { cells: Cells::Globals, imports: 0, files, functions })
+        Functions::new(FunctionMap {
+            cells: Cells::Globals,
+            imports: 0,
+            defined: 0,
+            files,
+            functions,
+        })
     }
 
     /// How many functions are hooked.

@@ -66,6 +66,8 @@ mod clock;
 mod error;
 mod failure;
 mod functions;
+mod growth;
+mod heap;
 mod histogram;
 mod interrupt;
 mod link;
@@ -79,6 +81,8 @@ mod trace;
 
 pub use error::Error;
 pub use failure::{BacktraceFrame, Failure};
+pub use growth::Growth;
+pub use heap::Heap;
 pub use interrupt::Interrupter;
 pub use link::add_to_linker;
 pub use lost::Lost;

@@ -4,6 +4,7 @@ use observe_abi::{guest, hooks};
 use wasmtime::{Caller, Extern, Linker, Trap};
 
 use crate::Error;
+use crate::growth::Grown;
 use crate::names::MAX_NAME;
 use crate::recorder::{End, Recorder, What};
 
@@ -45,6 +46,33 @@ pub fn add_to_linker<T: 'static>(
                 recorder(caller.data_mut()).inner().leave(token, End::Thrown);
             }
         })
+        .map_err(twice(hooks::MODULE))?;
+    linker
+        .func_wrap(
+            hooks::MODULE,
+            hooks::MEMORY_GROW,
+            move |mut caller: Caller<'_, T>, id: u32, _memory: u32, bytes: i64| {
+                recorder(caller.data_mut()).inner().grow(Grown::Memory, id, bytes);
+            },
+        )
+        .map_err(twice(hooks::MODULE))?;
+    linker
+        .func_wrap(
+            hooks::MODULE,
+            hooks::TABLE_GROW,
+            move |mut caller: Caller<'_, T>, id: u32, _table: u32, elements: i64| {
+                recorder(caller.data_mut()).inner().grow(Grown::Table, id, elements);
+            },
+        )
+        .map_err(twice(hooks::MODULE))?;
+    linker
+        .func_wrap(
+            hooks::MODULE,
+            hooks::ALLOCATION,
+            move |mut caller: Caller<'_, T>, freed: u64, size: u64, pointer: u64| {
+                recorder(caller.data_mut()).inner().allocation(freed, size, pointer);
+            },
+        )
         .map_err(twice(hooks::MODULE))?;
     linker
         .func_wrap(

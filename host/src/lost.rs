@@ -19,22 +19,15 @@ pub struct Lost {
     pub unreadable_names: u64,
     /// Spans of the guest's own past the quota of 1,000 names.
     pub excess_names: u64,
+    /// Blocks that were allocated while 1,048,576 were there already, and so are in no
+    /// count of what is live.
+    pub untracked_blocks: u64,
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Lost { too_deep, too_many, stale_exits, unknown_ids, unreadable_names, excess_names } =
-            *self;
-        let all = [
-            (too_deep, "calls too deep"),
-            (too_many, "spans too many"),
-            (stale_exits, "exits of no open call"),
-            (unknown_ids, "entries of no known function"),
-            (unreadable_names, "names out of reach"),
-            (excess_names, "names too many"),
-        ];
         let mut separator = "";
-        for (count, what) in all.into_iter().filter(|&(count, _)| count > 0) {
+        for (count, what) in self.by_reason().into_iter().filter(|&(count, _)| count > 0) {
             write!(f, "{separator}{count} {what}")?;
             separator = ", ";
         }
@@ -45,7 +38,19 @@ impl fmt::Display for Lost {
 impl Lost {
     /// The sum of all.
     pub fn total(&self) -> u64 {
+        self.by_reason().iter().map(|(count, _)| count).sum()
+    }
+
+    fn by_reason(&self) -> [(u64, &'static str); 7] {
         let Lost { too_deep, too_many, stale_exits, unknown_ids, .. } = *self;
-        too_deep + too_many + stale_exits + unknown_ids + self.unreadable_names + self.excess_names
+        [
+            (too_deep, "calls too deep"),
+            (too_many, "spans too many"),
+            (stale_exits, "exits of no open call"),
+            (unknown_ids, "entries of no known function"),
+            (self.unreadable_names, "names out of reach"),
+            (self.excess_names, "names too many"),
+            (self.untracked_blocks, "blocks of memory too many"),
+        ]
     }
 }

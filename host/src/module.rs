@@ -144,9 +144,20 @@ impl ObservedModule {
         }
     }
 
-    /// The index that a function of the instrumented module had before.
-    pub(crate) fn original_index(&self, index: u32) -> u32 {
-        let imports = self.functions.map.imports;
-        if index < imports { index } else { index.saturating_sub(self.added).max(imports) }
+    /// The index that a function of the instrumented module had before; `None` for one that
+    /// came with the hooks.
+    pub(crate) fn original_index(&self, index: u32) -> Option<u32> {
+        let map = &self.functions.map;
+        if index < map.imports {
+            return Some(index);
+        }
+        let own = map.imports..map.imports.saturating_add(map.defined);
+        let before = index.checked_sub(self.added).filter(|before| *before >= map.imports)?;
+        if own.contains(&before) {
+            return Some(before);
+        }
+        // Those that are called in place of imports come first behind them.
+        let import = map.functions.get((before - own.end) as usize)?.index;
+        (import < map.imports).then_some(import)
     }
 }

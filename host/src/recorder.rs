@@ -9,6 +9,8 @@ use observe_collector::event::{
 
 use crate::clock::{Clock, Scale, Ticks};
 use crate::functions::Functions;
+use crate::growth::Growth;
+use crate::heap::Blocks;
 use crate::interrupt::Interrupter;
 use crate::lost::Lost;
 use crate::names::Names;
@@ -46,7 +48,7 @@ pub struct Recorder(Box<Inner>);
 pub(crate) struct Inner {
     pub(crate) functions: Arc<Functions>,
     clock: Clock,
-    stack: Vec<Frame>,
+    pub(crate) stack: Vec<Frame>,
     /// By id; names of the guest's own spans follow the functions.
     pub(crate) stats: Vec<FunctionStats>,
     pub(crate) names: Names,
@@ -54,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) trace: Option<Active>,
     pub(crate) lost: Lost,
     pub(crate) interrupter: Interrupter,
+    pub(crate) blocks: Blocks,
 }
 
 /// A trace under way.
@@ -68,6 +71,7 @@ pub(crate) struct Active {
     pub(crate) next_number: u32,
     pub(crate) kept: u64,
     pub(crate) folded: u64,
+    pub(crate) growth: Growth,
 }
 
 /// How the periods of a trace are chosen.
@@ -91,8 +95,8 @@ impl Steering {
 }
 
 /// An open call, or another open span.
-struct Frame {
-    what: What,
+pub(crate) struct Frame {
+    pub(crate) what: What,
     start: Ticks,
     /// Ticks in frames above this one that have ended.
     children: u64,
@@ -101,6 +105,8 @@ struct Frame {
     generation: u32,
     /// The number of its span, once a span within it was kept.
     number: Option<SpanNumber>,
+    /// What grew in it, and in what was folded into it.
+    pub(crate) growth: Growth,
     detail: Option<Box<SpanDetail>>,
 }
 
@@ -143,6 +149,7 @@ impl Recorder {
             trace: None,
             lost: Lost::default(),
             interrupter: Interrupter::default(),
+            blocks: Blocks::default(),
             functions,
         }))
     }
@@ -222,6 +229,7 @@ impl Inner {
             weight,
             generation,
             number: None,
+            growth: Growth::default(),
             detail: None,
         });
         !((generation << DEPTH_BITS | depth as u32) as i32)
@@ -260,6 +268,9 @@ impl Inner {
         // A child that was kept has numbered its parents, which must be kept too.
         if ticks < trace.min_ticks && frame.number.is_none() && frame.detail.is_none() {
             trace.folded += 1;
+            if let Some(parent) = self.stack.last_mut() {
+                parent.growth += frame.growth;
+            }
             return;
         }
         self.keep(frame, now, end);
@@ -299,6 +310,10 @@ impl Inner {
             }
             What::Root => None,
         };
+        if !frame.growth.is_none() {
+            let attributes = &mut detail.get_or_insert_default().attributes;
+            attributes.extend(frame.growth.attributes());
+        }
         if end == End::Thrown {
             let attributes = &mut detail.get_or_insert_default().attributes;
             attributes.push(Attribute::new("error.type", "exception"));

@@ -1,6 +1,8 @@
 //! What is known of each function when a trace ends.
 
 use crate::clock::Scale;
+use crate::growth::Growth;
+use crate::heap::Heap;
 use crate::histogram::Histogram;
 
 /// Where a function's calls are counted.
@@ -25,6 +27,8 @@ pub(crate) struct FunctionStats {
     pub(crate) total: u64,
     pub(crate) own: u64,
     pub(crate) max: u64,
+    pub(crate) growth: Growth,
+    pub(crate) heap: Heap,
     min: u64,
     histogram: Option<Histogram>,
 }
@@ -111,6 +115,8 @@ impl FunctionStats {
             p50_nanos: quantile(0.5),
             p95_nanos: quantile(0.95),
             max_nanos: scale.nanos(self.max),
+            growth: self.growth,
+            heap: self.heap,
         }
     }
 }
@@ -145,4 +151,9 @@ pub struct FunctionRow {
     pub p95_nanos: u64,
     /// The longest duration of a timed call.
     pub max_nanos: u64,
+    /// What the function itself made grow, in all of its calls.
+    pub growth: Growth,
+    /// What it allocated while it was the innermost timed call, in a module whose allocators
+    /// tell. Only blocks and bytes allocated and live are known for one function.
+    pub heap: Heap,
 }

@@ -8,6 +8,8 @@ use observe_collector::event::{Attribute, SpanDetail, SpanId, TraceId, TraceInfo
 
 use crate::clock::Scale;
 use crate::failure::Failure;
+use crate::growth::Growth;
+use crate::heap::Heap;
 use crate::lost::Lost;
 use crate::module::Cells;
 use crate::overhead::{Mode, Overhead};
@@ -98,6 +100,10 @@ pub struct Report {
     pub spans: u64,
     /// How many timed calls were too short to become spans.
     pub folded: u64,
+    /// What memories and tables grew by.
+    pub growth: Growth,
+    /// What was allocated and freed, in a module whose allocators tell.
+    pub heap: Heap,
     /// What was not recorded.
     pub lost: Lost,
 }
@@ -144,6 +150,7 @@ impl Inner {
         self.stats.truncate(self.functions.len());
         self.stats.iter_mut().for_each(crate::stats::FunctionStats::reset);
         self.names.clear();
+        self.blocks.start();
         self.lost = Lost::default();
         let scale = Scale::new();
         let seed = random();
@@ -167,6 +174,7 @@ impl Inner {
             next_number: 1,
             kept: 0,
             folded: 0,
+            growth: Growth::default(),
         });
         let mut attributes = options.attributes;
         let mode = match options.overhead.0 {
@@ -202,6 +210,11 @@ impl Inner {
         let mut trace = self.trace.take()?;
         trace.hand_over();
         let sampling = !matches!(trace.steering, Steering::All);
+        for (id, (blocks, bytes)) in self.blocks.live_by_function() {
+            if let Some(stats) = self.stats.get_mut(id as usize) {
+                (stats.heap.live_blocks, stats.heap.live_bytes) = (blocks, bytes);
+            }
+        }
         let source = |id| self.functions.source(id);
         let names = self.functions.map.functions.iter().map(|function| function.name.as_str());
         let rows = names.chain(self.names.iter()).zip(&self.stats).enumerate();
@@ -218,6 +231,8 @@ impl Inner {
             functions,
             spans: trace.kept,
             folded: trace.folded,
+            growth: trace.growth,
+            heap: self.blocks.told,
             lost: self.lost,
         })
     }

@@ -23,6 +23,8 @@
 //! that one may leave catches them all on the way: `exceptions.wat` and
 //! `legacy_exceptions.wat` beside the files above show both forms.
 
+use std::collections::BTreeMap;
+
 use wasm_encoder::{BlockType, Catch, Encode, InstructionSink, MemArg, RefType, ValType};
 
 use crate::plan::HookId;
@@ -38,6 +40,10 @@ pub(crate) struct Hooks {
     pub(crate) exit: u32,
     /// Imported if the module uses exceptions.
     pub(crate) unwind: u32,
+    /// The functions to call in place of instructions that grow a memory or a table, by its
+    /// index.
+    pub(crate) memory_grow: BTreeMap<u32, u32>,
+    pub(crate) table_grow: BTreeMap<u32, u32>,
     pub(crate) cells: CellPlace,
 }
 
@@ -48,11 +54,16 @@ pub(crate) enum CellPlace {
     Memory(u32),
     /// In globals, that of id 0 at this index.
     Globals(u32),
+    /// There are none: each call is told, by the function's index.
+    Nowhere,
 }
 
 /// What differs from one hooked function to the next.
+#[derive(Clone, Copy)]
 pub(crate) struct Hooked {
     pub(crate) id: HookId,
+    /// Its new index.
+    pub(crate) function: u32,
     /// The index of the added local.
     pub(crate) live: u32,
     /// The type of the block that the body is wrapped in.
@@ -63,15 +74,30 @@ pub(crate) struct Hooked {
 
 /// New function indices: imports are appended to the imported functions, so all
 /// others move up.
-#[derive(Clone, Copy)]
 pub(crate) struct Renumber {
-    pub(crate) first_defined: u32,
+    /// How many imports there are to append.
     pub(crate) added: u32,
+    /// For each function that was imported before, the function to call in its place.
+    pub(crate) imports: Vec<u32>,
+    /// The same for a few that were defined.
+    pub(crate) replaced: BTreeMap<u32, u32>,
 }
 
 impl Renumber {
-    pub(crate) fn function(self, index: u32) -> Result<u32, Error> {
-        if index < self.first_defined {
+    /// The index that something refers to a function by.
+    pub(crate) fn function(&self, index: u32) -> Result<u32, Error> {
+        match self.imports.get(index as usize) {
+            Some(&index) => Ok(index),
+            None => match self.replaced.get(&index) {
+                Some(&index) => Ok(index),
+                None => self.own(index),
+            },
+        }
+    }
+
+    /// The index of a function itself.
+    pub(crate) fn own(&self, index: u32) -> Result<u32, Error> {
+        if index < self.first_defined() {
             return Ok(index);
         }
         index.checked_add(self.added).ok_or_else(|| Error::Invalid {
@@ -79,20 +105,34 @@ impl Renumber {
             offset: 0,
         })
     }
+
+    /// The first index that was not an import's.
+    pub(crate) fn first_defined(&self) -> u32 {
+        self.imports.len() as u32
+    }
 }
 
 /// The index that a label of a hooked function gets: labels are numbered as they are
-/// opened, and the hooks open some before the body and one before each tail call.
-pub(crate) fn renumber_label(label: u32, exceptions: Exceptions, sites: &[Site]) -> Option<u32> {
-    let before_body = match exceptions {
-        Exceptions::None | Exceptions::Legacy => 2,
-        Exceptions::Exnref => 3,
+/// opened, and the hooks open some before the body, and one before each tail call, unless
+/// there are no cells.
+pub(crate) fn renumber_label(
+    label: u32,
+    cells: CellPlace,
+    exceptions: Exceptions,
+    sites: &[Site],
+) -> Option<u32> {
+    let around_body = match exceptions {
+        Exceptions::None | Exceptions::Legacy => 1,
+        Exceptions::Exnref => 2,
     };
+    if let CellPlace::Nowhere = cells {
+        return label.checked_add(around_body);
+    }
     let is_before = |site: &&Site| match site.kind {
         SiteKind::TailCall { labels } => labels <= label,
-        SiteKind::FunctionIndex | SiteKind::Return { .. } => false,
+        _ => false,
     };
-    label.checked_add(before_body + sites.iter().filter(is_before).count() as u32)
+    label.checked_add(1 + around_body + sites.iter().filter(is_before).count() as u32)
 }
 
 /// Offsets before and after a rewrite, in bytes from the start of the body.
@@ -103,7 +143,7 @@ pub(crate) type Segments = Vec<(u32, u32)>;
 /// Writes function bodies.
 pub(crate) struct BodyWriter<'a> {
     pub(crate) hooks: &'a Hooks,
-    pub(crate) renumber: Renumber,
+    pub(crate) renumber: &'a Renumber,
 }
 
 impl BodyWriter<'_> {
@@ -127,7 +167,10 @@ impl BodyWriter<'_> {
         match hooked {
             None => out.extend_from_slice(&body.bytes[..code_start]),
             Some(hooked) => {
-                add_local(out, body)?;
+                match self.hooks.cells {
+                    CellPlace::Nowhere => out.extend_from_slice(&body.bytes[..code_start]),
+                    CellPlace::Memory(_) | CellPlace::Globals(_) => add_local(out, body)?,
+                }
                 self.enter(out, hooked);
                 self.open(out, hooked);
             }
@@ -151,17 +194,29 @@ impl BodyWriter<'_> {
                     note(out, copied);
                 }
                 (SiteKind::TailCall { .. }, Some(hooked)) => {
-                    InstructionSink::new(out)
-                        .local_get(hooked.live)
-                        .i32_const(0)
-                        .i32_lt_s()
-                        .if_(BlockType::Empty)
-                        .local_get(hooked.live)
-                        .call(self.hooks.exit)
-                        .end();
+                    self.leave_for_good(out, hooked);
                     note(out, copied);
                 }
-                (SiteKind::Return { .. } | SiteKind::TailCall { .. }, None) => {}
+                (SiteKind::MemoryGrow { memory }, Some(hooked))
+                    if self.hooks.memory_grow.contains_key(&memory) =>
+                {
+                    // One byte, and the index.
+                    let (_, rest) = leb::split(&body.bytes[offset + 1..])?;
+                    copied = body.bytes.len() - rest.len();
+                    self.grow(out, hooked, self.hooks.memory_grow[&memory]);
+                    note(out, copied);
+                }
+                (SiteKind::TableGrow { table }, Some(hooked))
+                    if self.hooks.table_grow.contains_key(&table) =>
+                {
+                    // A prefix, the number of the instruction, and the index.
+                    let (_, rest) = leb::split(&body.bytes[offset + 1..])?;
+                    let (_, rest) = leb::split(rest)?;
+                    copied = body.bytes.len() - rest.len();
+                    self.grow(out, hooked, self.hooks.table_grow[&table]);
+                    note(out, copied);
+                }
+                _ => {}
             }
         }
         out.extend_from_slice(&body.bytes[copied..]);
@@ -194,24 +249,51 @@ impl BodyWriter<'_> {
                 code.i32_const(id as i32).call(self.hooks.enter).local_set(live);
                 code.i32_const(1).i32_sub().global_set(cell).end();
             }
+            CellPlace::Nowhere => {
+                code.i32_const(hooked.function as i32).call(self.hooks.enter);
+            }
         }
     }
 
     /// Tells the host that the function ends, if this call is timed, and otherwise branches to
     /// the label of the function, which is this far out.
     fn leave(&self, out: &mut Vec<u8>, hooked: &Hooked, label: u32) {
-        InstructionSink::new(out)
-            .local_get(hooked.live)
-            .i32_clz()
-            .br_if(label)
-            .local_get(hooked.live)
-            .call(self.hooks.exit);
+        let mut code = InstructionSink::new(out);
+        match self.hooks.cells {
+            CellPlace::Nowhere => code.i32_const(hooked.function as i32),
+            CellPlace::Memory(_) | CellPlace::Globals(_) => {
+                code.local_get(hooked.live).i32_clz().br_if(label).local_get(hooked.live)
+            }
+        };
+        code.call(self.hooks.exit);
+    }
+
+    /// The same, before a tail call.
+    fn leave_for_good(&self, out: &mut Vec<u8>, hooked: &Hooked) {
+        let mut code = InstructionSink::new(out);
+        if let CellPlace::Nowhere = self.hooks.cells {
+            code.i32_const(hooked.function as i32).call(self.hooks.exit);
+            return;
+        }
+        code.local_get(hooked.live).i32_const(0).i32_lt_s().if_(BlockType::Empty);
+        code.local_get(hooked.live).call(self.hooks.exit).end();
     }
 
     /// Tells the host that an exception leaves the function; it knows whether the call
     /// was timed.
     fn unwind(&self, out: &mut Vec<u8>, hooked: &Hooked) {
-        InstructionSink::new(out).local_get(hooked.live).call(self.hooks.unwind);
+        let mut code = InstructionSink::new(out);
+        match self.hooks.cells {
+            CellPlace::Nowhere => code.i32_const(hooked.function as i32),
+            CellPlace::Memory(_) | CellPlace::Globals(_) => code.local_get(hooked.live),
+        };
+        code.call(self.hooks.unwind);
+    }
+
+    /// Calls a function that grows something in place of the instruction.
+    fn grow(&self, out: &mut Vec<u8>, hooked: &Hooked, function: u32) {
+        let HookId(id) = hooked.id;
+        InstructionSink::new(out).i32_const(id as i32).call(function);
     }
 
     /// Opens the block that the body's final `end` closes.

@@ -1,4 +1,4 @@
-//! Rewriting, third part: custom sections that speak of functions or of places in
+//! Rewriting, fifth part: custom sections that speak of functions or of places in
 //! the code, and so must follow the change or go.
 
 use wasm_encoder::{IndirectNameMap, NameMap, ProducersField, ProducersSection};
@@ -10,7 +10,7 @@ use crate::body::renumber_label;
 use crate::dwarf::{self, CodeMap, Rewritten};
 use crate::layout::Layout;
 use crate::parse::Function;
-use crate::plan::Decision;
+use crate::plan::PlannedFunction;
 use crate::section::{Custom, contents_of};
 use crate::{Error, Warning};
 
@@ -127,18 +127,18 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
     }
 
     fn function_names(&self, map: &[Naming<'_>]) -> NameMap {
-        let first_defined = self.layout.renumber.first_defined;
         let mut imported = NameMap::new();
         let mut names: Vec<(u32, &str)> = Vec::with_capacity(map.len() + 2);
         for naming in map {
             // An index that no function can have names nothing.
-            if let Ok(index) = self.layout.renumber.function(naming.index) {
+            if let Ok(index) = self.layout.renumber.own(naming.index) {
                 names.push((index, naming.name));
             }
         }
         let hooks: Vec<_> =
-            self.layout.imports.iter().map(|(name, _)| format!("observe:{name}")).collect();
-        names.extend((first_defined..).zip(hooks.iter().map(String::as_str)));
+            self.layout.imports.iter().map(|hook| format!("observe:{}", hook.name)).collect();
+        names
+            .extend((self.layout.renumber.first_defined()..).zip(hooks.iter().map(String::as_str)));
         let added = self.layout.added.iter().map(|added| &*added.name);
         names.extend((self.layout.first_added()..).zip(added));
         // The specification wants ascending indices, which not all files have.
@@ -153,7 +153,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
         map: wasmparser::IndirectNameMap<'_>,
     ) -> Result<IndirectNameMap, wasmparser::Error> {
         let map = map.into_iter().collect::<Result<Vec<_>, _>>()?;
-        indirect(&map, |index| self.layout.renumber.function(index).ok())
+        indirect(&map, |index| self.layout.renumber.own(index).ok())
     }
 
     fn label_names(
@@ -163,15 +163,16 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
         let mut names = IndirectNameMap::new();
         for function in map {
             let function = function?;
-            let Ok(index) = self.layout.renumber.function(function.index) else { continue };
+            let Ok(index) = self.layout.renumber.own(function.index) else { continue };
             let labels = match self.function_at(function.index) {
-                Some((hooked, Decision::Hook(..))) => {
+                Some((hooked, planned)) if planned.is_hooked() => {
                     let sites = &self.layout.module.sites[hooked.body.sites.clone()];
                     let mut labels = NameMap::new();
                     for label in function.names {
                         let label = label?;
+                        let cells = self.layout.hooks.cells;
                         let exceptions = self.layout.exceptions(hooked);
-                        if let Some(index) = renumber_label(label.index, exceptions, sites) {
+                        if let Some(index) = renumber_label(label.index, cells, exceptions, sites) {
                             labels.append(index, label.name);
                         }
                     }
@@ -185,10 +186,9 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
     }
 
     /// A function and what is planned for it, by its old index.
-    fn function_at(&self, index: u32) -> Option<(&Function<'_>, Decision)> {
-        let at = index.checked_sub(self.layout.renumber.first_defined)? as usize;
-        let decision = self.layout.plan.functions.get(at)?.decision;
-        Some((self.layout.module.functions.get(at)?, decision))
+    fn function_at(&self, index: u32) -> Option<(&Function<'_>, &PlannedFunction)> {
+        let at = index.checked_sub(self.layout.renumber.first_defined())? as usize;
+        Some((self.layout.module.functions.get(at)?, self.layout.plan.functions.get(at)?))
     }
 
     /// The branch hints at the new offsets of their instructions; `None` where
@@ -208,7 +208,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
             let Ok(hints) = hinted.hints.into_iter().collect::<Result<Vec<_>, _>>() else {
                 return Ok(None);
             };
-            let Some((function, decision)) = self.function_at(hinted.func) else {
+            let Some((function, planned)) = self.function_at(hinted.func) else {
                 return Ok(None);
             };
             if hints.iter().any(|hint| hint.func_offset as usize >= function.body.bytes.len()) {
@@ -217,7 +217,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
             let mut segments = Vec::new();
             body.clear();
             let sites = &self.layout.module.sites[function.body.sites.clone()];
-            let hooked = self.layout.hooked(function, decision)?;
+            let hooked = self.layout.hooked(function, planned)?;
             let writer = self.layout.body_writer();
             writer.write(&mut body, &function.body, sites, hooked.as_ref(), Some(&mut segments))?;
             let moved = hints.iter().map(|hint| {
@@ -228,10 +228,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
                     branch_hint_value: u32::from(hint.taken),
                 }
             });
-            out.function_hints(
-                self.layout.renumber.function(hinted.func)?,
-                moved.collect::<Vec<_>>(),
-            );
+            out.function_hints(self.layout.renumber.own(hinted.func)?, moved.collect::<Vec<_>>());
         }
         Ok(Some(contents_of(&out)))
     }

@@ -1,19 +1,19 @@
-//! Rewriting, second part: where everything that is added goes, the indices of the hooks, of the types and
-//! cells that they need, and of the functions that read the cells.
+//! Rewriting, third part: where everything that is added goes, the indices of the types and
+//! cells that the hooks need, and of the functions that come with them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use observe_abi::{hooks, map};
+use observe_abi::hooks;
 use wasm_encoder::reencode::{self, Reencode};
-use wasm_encoder::{BlockType, FuncType, TypeSection, ValType};
+use wasm_encoder::{BlockType, ValType};
 
 use crate::Error;
 use crate::added::{Added, What};
 use crate::body::{BodyWriter, CellPlace, Hooked, Hooks, Renumber};
+use crate::imports::{Hook, Imported, Types};
 use crate::parse::{Function, Module};
-use crate::plan::{Decision, HookId, Plan};
-use crate::scan::Exceptions;
-use crate::section::items;
+use crate::plan::{Abi, Decision, HookId, Plan, PlannedFunction};
+use crate::scan::{Exceptions, SiteKind};
 
 /// The indices of what a plan adds to a module.
 pub(crate) struct Layout<'m, 'a> {
@@ -21,8 +21,8 @@ pub(crate) struct Layout<'m, 'a> {
     pub(crate) plan: &'m Plan,
     pub(crate) renumber: Renumber,
     pub(crate) hooks: Hooks,
-    /// Names and type indices of the hooks to import.
-    pub(crate) imports: Vec<(&'static str, u32)>,
+    /// The hooks to import.
+    pub(crate) imports: Vec<Hook>,
     pub(crate) types: Types,
     /// The type index of `() -> results`, for functions of several results.
     blocks: HashMap<Vec<wasmparser::ValType>, u32>,
@@ -30,41 +30,10 @@ pub(crate) struct Layout<'m, 'a> {
     pub(crate) added: Vec<Added>,
 }
 
-/// Function types to append.
-#[derive(Default)]
-pub(crate) struct Types {
-    /// How many types the module has.
-    before: u32,
-    added: Vec<FuncType>,
-}
-
-impl Types {
-    /// The index of a type, which is added where it was not yet.
-    fn get(
-        &mut self,
-        params: impl IntoIterator<Item = ValType>,
-        results: impl IntoIterator<Item = ValType>,
-    ) -> u32 {
-        let ty = FuncType::new(params, results);
-        let at = self.added.iter().position(|added| *added == ty).unwrap_or_else(|| {
-            self.added.push(ty);
-            self.added.len() - 1
-        });
-        self.before + at as u32
-    }
-
-    /// The items of a type section, and how many they are.
-    pub(crate) fn encode(&self) -> (Vec<u8>, u32) {
-        let mut section = TypeSection::new();
-        self.added.iter().for_each(|ty| section.ty().func_type(ty));
-        (items(&section), section.len())
-    }
-}
-
 /// Gives functions their new indices wherever `wasm-encoder` finds one.
-pub(crate) struct Shift(pub(crate) Renumber);
+pub(crate) struct Shift<'r>(pub(crate) &'r Renumber);
 
-impl Reencode for Shift {
+impl Reencode for Shift<'_> {
     type Error = Error;
 
     fn function_index(&mut self, index: u32) -> Result<u32, reencode::Error<Error>> {
@@ -87,34 +56,35 @@ impl<'m, 'a> Layout<'m, 'a> {
         if !fits(plan, module) {
             return Err(Error::Plan);
         }
-        let first_defined = module.first_defined();
-        let mut types = Types { before: module.types.len() as u32, added: Vec::new() };
-        let enter = types.get([ValType::I32], [ValType::I32, ValType::I32]);
-        let leave = types.get([ValType::I32], []);
-        let mut imports = vec![(hooks::ENTER, enter), (hooks::EXIT, leave)];
-        if plan.exceptions != Exceptions::None {
-            imports.push((hooks::UNWIND, leave));
-        }
+        let mut types = Types::new(module);
+        let (memories, tables) = grown(plan, module);
+        let imported = Imported::new(plan, module, &mut types, (&memories, &tables));
         let mut layout = Layout {
             module,
             plan,
-            renumber: Renumber { first_defined, added: imports.len() as u32 },
-            hooks: Hooks {
-                enter: first_defined,
-                exit: first_defined + 1,
-                unwind: first_defined + 2,
-                cells: match plan.cells {
-                    map::Cells::Memory => CellPlace::Memory(module.memories),
-                    map::Cells::Globals => CellPlace::Globals(module.globals),
-                },
+            renumber: Renumber {
+                added: imported.list.len() as u32,
+                imports: (0..module.first_defined()).collect(),
+                replaced: BTreeMap::new(),
             },
-            imports,
+            hooks: imported.hooks,
+            imports: imported.list,
             types,
             blocks: HashMap::new(),
             added: Vec::new(),
         };
-        layout.add_cells();
         layout.add_block_types()?;
+        layout.add_imports()?;
+        layout.add_cells();
+        if let Some(hook) = imported.memory_grow {
+            memories.into_iter().try_for_each(|memory| layout.add_memory_grow(memory, hook))?;
+        }
+        if let Some(hook) = imported.table_grow {
+            tables.into_iter().try_for_each(|table| layout.add_table_grow(table, hook))?;
+        }
+        if let Some(hook) = imported.allocation {
+            layout.add_allocators(hook)?;
+        }
         Ok(layout)
     }
 
@@ -123,6 +93,80 @@ impl<'m, 'a> Layout<'m, 'a> {
         let index = self.first_added() + self.added.len() as u32;
         self.added.push(Added { ty, name, what });
         index
+    }
+
+    /// Adds the functions that are called in place of imports.
+    fn add_imports(&mut self) -> Result<(), Error> {
+        let plan = self.plan;
+        for planned in plan.hooked_imports() {
+            let at = planned.index.0 as usize;
+            let ty = self.module.imports.get(at).ok_or(Error::Plan)?.type_index;
+            let params = self.module.function_type(ty).map_or(0, |ty| ty.ty.params().len()) as u32;
+            let function = self.first_added() + self.added.len() as u32;
+            let hooked = self.hooks_of(function, ty, planned.decision, 0, plan.exceptions)?;
+            let hooked = hooked.ok_or(Error::Plan)?;
+            let what = What::Import { import: planned.index.0, params, hooked };
+            self.renumber.imports[at] = self.add(ty, planned.name.clone(), what);
+        }
+        Ok(())
+    }
+
+    /// Adds the function that grows a memory, and tells a hook.
+    fn add_memory_grow(&mut self, memory: u32, hook: u32) -> Result<(), Error> {
+        let ty = self.module.memories.get(memory as usize);
+        let ty = ty.ok_or_else(|| missing(format!("memory index {memory} does not exist")))?;
+        let address = if ty.memory64 { ValType::I64 } else { ValType::I32 };
+        // 64 KiB, where the memory does not say.
+        let page_size_log2 = ty.page_size_log2.unwrap_or(16);
+        let ty = self.types.get([address, ValType::I32], [address]);
+        let name = format!("observe:memory.grow/{memory}");
+        let what = match self.plan.abi {
+            Abi::Observe => What::MemoryGrow { hook, memory, address, page_size_log2 },
+            Abi::Dylibso => What::MemoryGrowPages { hook, memory, address },
+        };
+        let function = self.add(ty, name, what);
+        self.hooks.memory_grow.insert(memory, function);
+        Ok(())
+    }
+
+    /// Adds the function that grows a table, and tells a hook.
+    fn add_table_grow(&mut self, table: u32, hook: u32) -> Result<(), Error> {
+        let ty = self.module.tables.get(table as usize);
+        let ty = ty.ok_or_else(|| missing(format!("table index {table} does not exist")))?;
+        let address = if ty.table64 { ValType::I64 } else { ValType::I32 };
+        let element = ValType::Ref(Shift(&self.renumber).ref_type(ty.element_type)?);
+        let ty = self.types.get([element, address, ValType::I32], [address]);
+        let name = format!("observe:table.grow/{table}");
+        let function = self.add(ty, name, What::TableGrow { hook, table, address });
+        self.hooks.table_grow.insert(table, function);
+        Ok(())
+    }
+
+    /// Adds the functions that are called in place of those that allocate and free.
+    fn add_allocators(&mut self, hook: u32) -> Result<(), Error> {
+        let plan = self.plan;
+        let address = match self.module.memories.first() {
+            Some(memory) if memory.memory64 => ValType::I64,
+            _ => ValType::I32,
+        };
+        for allocator in &plan.allocators {
+            let index = allocator.index.0;
+            let at = index.checked_sub(self.module.first_defined()).ok_or(Error::Plan)?;
+            let function = self.module.functions.get(at as usize).ok_or(Error::Plan)?;
+            let ty = function.type_index;
+            let params = self.module.function_type(ty).map_or(0, |ty| ty.ty.params().len()) as u32;
+            let what = What::Allocator {
+                hook,
+                function: self.renumber.own(index)?,
+                params,
+                address,
+                shape: allocator.shape,
+            };
+            let name = format!("observe:heap/{}", allocator.name);
+            let added = self.add(ty, name, what);
+            self.renumber.replaced.insert(index, added);
+        }
+        Ok(())
     }
 
     /// Adds the functions that the cells need.
@@ -134,7 +178,7 @@ impl<'m, 'a> Layout<'m, 'a> {
                 self.hooks.enter = self.add(ty, "observe:sample".to_owned(), what);
             }
             CellPlace::Globals(mut first) => {
-                let end = first + self.plan.hooked().count() as u32;
+                let end = first + self.plan.hooks().count() as u32;
                 while first < end {
                     let count = (end - first).min(hooks::CELLS_PER_READER as u32);
                     let ty = self.types.get([], vec![ValType::I32; count as usize]);
@@ -143,6 +187,7 @@ impl<'m, 'a> Layout<'m, 'a> {
                     first += count;
                 }
             }
+            CellPlace::Nowhere => {}
         }
     }
 
@@ -159,19 +204,18 @@ impl<'m, 'a> Layout<'m, 'a> {
                 present.entry(ty.ty.results()).or_insert(index);
             }
         }
-        for (function, planned) in module.functions.iter().zip(&plan.functions) {
-            let Some(ty) = module.function_type(function) else { continue };
+        let imports = module.imports.iter().map(|import| import.type_index);
+        let types = imports.chain(module.functions.iter().map(|function| function.type_index));
+        for (ty, planned) in types.zip(plan.imports.iter().chain(&plan.functions)) {
+            let Some(ty) = module.function_type(ty) else { continue };
             let results = ty.ty.results();
-            if results.len() < 2
-                || !matches!(planned.decision, Decision::Hook(..))
-                || self.blocks.contains_key(results)
-            {
+            if results.len() < 2 || !planned.is_hooked() || self.blocks.contains_key(results) {
                 continue;
             }
             let index = match present.get(results) {
                 Some(&index) => index,
                 None => {
-                    let mut shift = Shift(self.renumber);
+                    let mut shift = Shift(&self.renumber);
                     let encoded = results.iter().map(|&ty| shift.val_type(ty));
                     self.types.get([], encoded.collect::<Result<Vec<_>, _>>()?)
                 }
@@ -184,7 +228,7 @@ impl<'m, 'a> Layout<'m, 'a> {
     /// The new index of the first function that is added.
     pub(crate) fn first_added(&self) -> u32 {
         let defined = self.module.functions.len() as u32;
-        self.renumber.first_defined + self.renumber.added + defined
+        self.renumber.first_defined() + self.renumber.added + defined
     }
 
     /// The functions that read the cells: index and export name.
@@ -196,7 +240,7 @@ impl<'m, 'a> Layout<'m, 'a> {
     }
 
     pub(crate) fn body_writer(&self) -> BodyWriter<'_> {
-        BodyWriter { hooks: &self.hooks, renumber: self.renumber }
+        BodyWriter { hooks: &self.hooks, renumber: &self.renumber }
     }
 
     /// How exceptions can leave a function, if it is hooked.
@@ -204,28 +248,61 @@ impl<'m, 'a> Layout<'m, 'a> {
         if function.body.may_throw { self.plan.exceptions } else { Exceptions::None }
     }
 
-    /// What a function's hooks need to know of it, if it gets any.
+    /// What the hooks of a function of the module need to know of it, if it gets any.
     pub(crate) fn hooked(
         &self,
         function: &Function<'_>,
-        decision: Decision,
+        planned: &PlannedFunction,
     ) -> Result<Option<Hooked>, Error> {
-        let (Decision::Hook(id, _), Some(ty)) = (decision, self.module.function_type(function))
-        else {
+        let exceptions = self.exceptions(function);
+        let index = self.renumber.own(planned.index.0)?;
+        let locals = function.body.locals;
+        self.hooks_of(index, function.type_index, planned.decision, locals, exceptions)
+    }
+
+    /// The same of any function of this type that declares so many locals.
+    fn hooks_of(
+        &self,
+        function: u32,
+        ty: u32,
+        decision: Decision,
+        locals: u32,
+        exceptions: Exceptions,
+    ) -> Result<Option<Hooked>, Error> {
+        let (Decision::Hook(id, _), Some(ty)) = (decision, self.module.function_type(ty)) else {
             return Ok(None);
         };
         let results = match ty.ty.results() {
             [] => BlockType::Empty,
-            &[result] => BlockType::Result(Shift(self.renumber).val_type(result)?),
+            &[result] => BlockType::Result(Shift(&self.renumber).val_type(result)?),
             several => {
                 let index = self.blocks.get(several).copied();
                 BlockType::FunctionType(index.ok_or(Error::Plan)?)
             }
         };
-        let live = function.body.locals + ty.ty.params().len() as u32;
-        let exceptions = self.exceptions(function);
-        Ok(Some(Hooked { id, live, results, exceptions }))
+        let live = locals + ty.ty.params().len() as u32;
+        Ok(Some(Hooked { id, function, live, results, exceptions }))
     }
+}
+
+/// The memories and tables that hooked functions grow.
+fn grown(plan: &Plan, module: &Module<'_>) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let (mut memories, mut tables) = (BTreeSet::new(), BTreeSet::new());
+    let functions = module.functions.iter().zip(&plan.functions);
+    for (function, _) in functions.filter(|(f, planned)| f.body.grows && planned.is_hooked()) {
+        for site in &module.sites[function.body.sites.clone()] {
+            match site.kind {
+                SiteKind::MemoryGrow { memory } => _ = memories.insert(memory),
+                SiteKind::TableGrow { table } => _ = tables.insert(table),
+                _ => {}
+            }
+        }
+    }
+    (memories, tables)
+}
+
+fn missing(message: String) -> Error {
+    Error::Invalid { message, offset: 0 }
 }
 
 /// The name, also for exports, of the `n`th function that reads cells.
@@ -236,15 +313,18 @@ fn reader_name(n: usize) -> String {
 /// Whether a plan is one for the module: a decision for each function, ids in
 /// ascending order from 0, and no hooks where they cannot be.
 fn fits(plan: &Plan, module: &Module<'_>) -> bool {
+    let imports = module.imports.iter().map(|import| import.type_index);
+    let types = imports.chain(module.functions.iter().map(|function| function.type_index));
     let mut ids = 0..;
-    plan.functions.len() == module.functions.len()
-        && plan.functions.iter().zip(&module.functions).zip(module.first_defined()..).all(
-            |((planned, function), index)| {
+    plan.imports.len() == module.imports.len()
+        && plan.functions.len() == module.functions.len()
+        && plan.imports.iter().chain(&plan.functions).zip(types).zip(0..).all(
+            |((planned, ty), index)| {
                 planned.index.0 == index
                     && match planned.decision {
                         Decision::Hook(HookId(id), _) => {
                             ids.next() == Some(id)
-                                && module.function_type(function).is_some_and(|ty| !ty.shared)
+                                && module.function_type(ty).is_some_and(|ty| !ty.shared)
                         }
                         Decision::Leave(_) => true,
                     }

@@ -26,14 +26,16 @@
 //! is left out, and a [`Warning`] says so.
 //!
 //! The files stand in the order in which the data flows: `parse`, `scan`, `names`
-//! and `source` analyse, `select` and `plan` decide, `body`, `layout`, `added`, `custom`, `dwarf`
+//! and `source` analyse, `select` and `plan` decide, `body`, `imports`, `layout`, `added`, `custom`, `dwarf`
 //! and `rewrite` write.
 
 mod added;
+mod allocations;
 mod body;
 mod custom;
 mod dwarf;
 mod error;
+mod imports;
 mod layout;
 mod leb;
 mod names;
@@ -46,10 +48,11 @@ mod select;
 mod source;
 mod warning;
 
+pub use allocations::Allocator;
 pub use error::Error;
 pub use names::demangle;
 pub use parse::{FuncIndex, Module, read_function_map};
-pub use plan::{Decision, HookId, Plan, PlannedFunction};
+pub use plan::{Abi, Decision, HookId, Plan, PlannedFunction};
 pub use rewrite::Instrumented;
 pub use scan::Exceptions;
 pub use select::{DEFAULT_MIN_INSTRUCTIONS, Omission, Reason, Selection};

@@ -21,7 +21,7 @@ impl Module<'_> {
         if let Some(name) = self.export_names(index).next() {
             return Some(name);
         }
-        self.imports.get(index.0 as usize).map(|&(_, name)| name)
+        self.imports.get(index.0 as usize).map(|import| import.name)
     }
 
     /// The names that a function is exported under.
@@ -31,12 +31,16 @@ impl Module<'_> {
         exports.take_while(move |&&(_, export)| export == index).map(|&(name, _)| name)
     }
 
-    /// The name of a function, demangled, at most 1,024 bytes long.
+    /// The name of a function, demangled, at most 1,024 bytes long. That of an import
+    /// is the names of its two levels, as in `env.clock`.
     ///
-    /// A function without a name is called as in the stack traces of the
+    /// Another function without a name is called as in the stack traces of the
     /// [WebAssembly Web API](https://webassembly.github.io/spec/web-api/#conventions):
     /// `wasm-function[7]`.
     pub fn name(&self, index: FuncIndex) -> String {
+        if let Some(import) = self.imports.get(index.0 as usize) {
+            return bounded(&format!("{}.{}", import.module, import.name));
+        }
         match self.raw_name(index) {
             Some(raw) => demangle(raw),
             None => format!("wasm-function[{}]", index.0),
@@ -61,8 +65,12 @@ pub fn demangle(raw: &str) -> String {
             return name.0;
         }
     }
-    name.0.clear();
-    // What does not fit is cut, which is what the name says by ending.
+    bounded(raw)
+}
+
+/// What does not fit is cut, which is what the name says by ending.
+fn bounded(raw: &str) -> String {
+    let mut name = Bounded(String::new());
     let _ = name.write_str(raw);
     name.0
 }

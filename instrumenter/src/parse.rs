@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use observe_abi::hooks;
 use observe_abi::map::{self, FunctionMap, MapError};
+use observe_abi::{dylibso, hooks};
 use wasmparser::{
-    CompositeInnerType, ExternalKind, FuncType, KnownCustom, Name, Parser, Payload, TypeRef,
+    CompositeInnerType, ExternalKind, FuncType, KnownCustom, MemoryType, Name, Parser, Payload,
+    TableType, TypeRef,
 };
 
 use crate::Error;
@@ -25,8 +26,8 @@ pub struct Module<'a> {
     pub(crate) sections: Vec<Section<'a>>,
     /// The function type at each type index, where it is one.
     pub(crate) types: Vec<Option<FunctionType>>,
-    /// Module and name of each function import.
-    pub(crate) imports: Vec<(&'a str, &'a str)>,
+    /// The functions that the module imports.
+    pub(crate) imports: Vec<Import<'a>>,
     /// The functions that the module defines.
     pub(crate) functions: Vec<Function<'a>>,
     /// Places in the bodies that may need a change, all functions in turn.
@@ -34,8 +35,10 @@ pub struct Module<'a> {
     /// The names under which functions are exported, sorted by index.
     pub(crate) exports: Vec<(&'a str, FuncIndex)>,
     pub(crate) start: Option<FuncIndex>,
-    /// How many memories and globals there are, imports included.
-    pub(crate) memories: u32,
+    /// Memories and tables, imports included.
+    pub(crate) memories: Vec<MemoryType>,
+    pub(crate) tables: Vec<TableType>,
+    /// How many globals there are, imports included.
     pub(crate) globals: u32,
     /// How the module uses exceptions.
     pub(crate) exceptions: Exceptions,
@@ -58,6 +61,13 @@ pub(crate) struct FunctionType {
     pub(crate) ty: FuncType,
     /// Of the shared-everything-threads proposal; such a function can call only its like.
     pub(crate) shared: bool,
+}
+
+/// A function that the module imports.
+pub(crate) struct Import<'a> {
+    pub(crate) module: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) type_index: u32,
 }
 
 /// A function that the module defines.
@@ -87,7 +97,8 @@ impl<'a> Module<'a> {
             sites: Vec::new(),
             exports: Vec::new(),
             start: None,
-            memories: 0,
+            memories: Vec::new(),
+            tables: Vec::new(),
             globals: 0,
             exceptions: Exceptions::None,
             code: 0..0,
@@ -163,18 +174,30 @@ impl<'a> Module<'a> {
                 for import in section.into_imports() {
                     let import = import?;
                     match import.ty {
-                        TypeRef::Func(_) | TypeRef::FuncExact(_) => {
-                            self.imports.push((import.module, import.name));
+                        TypeRef::Func(type_index) | TypeRef::FuncExact(type_index) => {
+                            if [dylibso::MODULE, dylibso::OLD_MODULE].contains(&import.module) {
+                                let sign = "hooks of observe-sdk";
+                                return Err(Error::AlreadyInstrumented { sign });
+                            }
+                            let (module, name) = (import.module, import.name);
+                            self.imports.push(Import { module, name, type_index });
                         }
-                        TypeRef::Memory(_) => self.memories += 1,
+                        TypeRef::Memory(ty) => self.memories.push(ty),
+                        TypeRef::Table(ty) => self.tables.push(ty),
                         TypeRef::Global(_) => self.globals += 1,
                         TypeRef::Tag(_) => self.exceptions = Exceptions::Exnref,
-                        TypeRef::Table(_) => {}
                     }
                 }
             }
             Payload::MemorySection(section) => {
-                self.memories = self.memories.saturating_add(section.count());
+                for memory in section {
+                    self.memories.push(memory?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    self.tables.push(table?.ty);
+                }
             }
             Payload::GlobalSection(section) => {
                 self.globals = self.globals.saturating_add(section.count());
@@ -187,8 +210,7 @@ impl<'a> Module<'a> {
                     let export = export?;
                     if export.name.starts_with(hooks::CELLS_MEMORY) {
                         // With hooks, what is missing is the map that came with them.
-                        let is_hook = |&(module, _): &(&str, &str)| module == hooks::MODULE;
-                        if self.imports.iter().any(is_hook) {
+                        if self.imports.iter().any(|import| import.module == hooks::MODULE) {
                             let sign = "hooks, but no longer the map that goes with them";
                             return Err(Error::AlreadyInstrumented { sign });
                         }
@@ -217,9 +239,9 @@ impl<'a> Module<'a> {
         Ok(())
     }
 
-    /// The function type of a function, where the module is consistent.
-    pub(crate) fn function_type(&self, function: &Function<'_>) -> Option<&FunctionType> {
-        self.types.get(function.type_index as usize)?.as_ref()
+    /// The function type at an index, where the module is consistent.
+    pub(crate) fn function_type(&self, type_index: u32) -> Option<&FunctionType> {
+        self.types.get(type_index as usize)?.as_ref()
     }
 
     /// The first index that is not an import's.

@@ -2,6 +2,7 @@
 
 use observe_abi::map;
 
+use crate::allocations::{self, Allocator};
 use crate::parse::{FuncIndex, Module};
 use crate::scan::Exceptions;
 use crate::select::{Candidate, Omission, Reason, Selection};
@@ -20,7 +21,7 @@ const MAX_LOCALS: u64 = 50_000;
 pub(crate) const MAX_BODY: usize = 7_654_321;
 
 /// The number of memories that engines accept.
-const MAX_MEMORIES: u32 = 100;
+const MAX_MEMORIES: usize = 100;
 
 /// More bytes than the hooks add to a body beside what they add at each exit.
 const HOOK_BYTES: usize = 128;
@@ -35,12 +36,30 @@ pub struct HookId(pub u32);
 /// What an instrumentation will do.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// A decision for each function that the module imports, in order of the index: whether
+    /// its calls get hooks.
+    pub imports: Vec<PlannedFunction>,
     /// A decision for each function that the module defines, in order of the index.
     pub functions: Vec<PlannedFunction>,
+    /// Functions whose calls will be told for the heap's sake, by index.
+    pub allocators: Vec<Allocator>,
+    /// The hooks that it will call.
+    pub abi: Abi,
     /// Where the cells will be.
     pub cells: map::Cells,
     /// How hooked functions catch exceptions that leave them.
     pub exceptions: Exceptions,
+}
+
+/// Whose hooks an instrumented module calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Abi {
+    /// Ours: `observe:hooks`.
+    #[default]
+    Observe,
+    /// Those that the hosts of observe-sdk provide: `dylibso:observe/instrument`. Each call
+    /// is told, so there are no cells; growing tables and the heap are not.
+    Dylibso,
 }
 
 /// A decision for one function.
@@ -52,7 +71,7 @@ pub struct PlannedFunction {
     pub name: String,
     /// Where its source begins, where that is known and the function is hooked.
     pub source: Option<SourceLocation>,
-    /// How many instructions it has.
+    /// How many instructions it has; an import has none.
     pub instructions: u32,
     /// What will be done with it.
     pub decision: Decision,
@@ -72,6 +91,20 @@ impl Plan {
     pub fn new(module: &Module<'_>, selection: &Selection) -> Self {
         let sources = Sources::new(module);
         let mut next = 0;
+        let imports: Vec<_> = (0..)
+            .zip(&module.imports)
+            .map(|(index, import)| {
+                let name = module.name(FuncIndex(index));
+                let ty = module.function_type(import.type_index);
+                let decision = match selection.judge_import(import.module, &name) {
+                    Err(omission) => Decision::Leave(omission),
+                    Ok(_) if ty.is_none_or(|ty| ty.shared) => Decision::Leave(Omission::Shared),
+                    Ok(reason) => hook(&mut next, reason),
+                };
+                let index = FuncIndex(index);
+                PlannedFunction { index, name, source: None, instructions: 0, decision }
+            })
+            .collect();
         let functions: Vec<_> = (module.first_defined()..)
             .zip(module.functions.iter().enumerate())
             .map(|(index, (place, function))| {
@@ -82,7 +115,7 @@ impl Plan {
                     module.start == Some(index) || module.export_names(index).next().is_some();
                 let candidate =
                     Candidate { name: &name, raw_name: module.raw_name(index), exported, body };
-                let ty = module.function_type(function);
+                let ty = module.function_type(function.type_index);
                 let params = ty.map_or(0, |ty| ty.ty.params().len());
                 let size = body.bytes.len() + HOOK_BYTES + HOOK_BYTES_PER_SITE * body.sites.len();
                 let decision = match selection.judge(&candidate) {
@@ -92,11 +125,7 @@ impl Plan {
                         Decision::Leave(Omission::TooLarge)
                     }
                     Ok(_) if size > MAX_BODY => Decision::Leave(Omission::TooLarge),
-                    Ok(reason) => {
-                        let id = HookId(next);
-                        next += 1;
-                        Decision::Hook(id, reason)
-                    }
+                    Ok(reason) => hook(&mut next, reason),
                 };
                 let source = match decision {
                     Decision::Hook(..) => sources.of(place),
@@ -105,19 +134,40 @@ impl Plan {
                 PlannedFunction { index, name, source, instructions: body.instructions, decision }
             })
             .collect();
-        let cells = match next as usize >= CELLS_IN_MEMORY_FROM && module.memories < MAX_MEMORIES {
-            true => map::Cells::Memory,
-            false => map::Cells::Globals,
+        let cells =
+            match next as usize >= CELLS_IN_MEMORY_FROM && module.memories.len() < MAX_MEMORIES {
+                true => map::Cells::Memory,
+                false => map::Cells::Globals,
+            };
+        let allocators = match selection.tells_allocations() {
+            true => allocations::find(module),
+            false => Vec::new(),
         };
-        Plan { functions, cells, exceptions: module.exceptions }
+        let abi = Abi::default();
+        Plan { imports, functions, allocators, abi, cells, exceptions: module.exceptions }
     }
 
-    /// The functions that get hooks, by id.
+    /// The functions of the module that get hooks.
     pub fn hooked(&self) -> impl Iterator<Item = &PlannedFunction> {
-        self.functions.iter().filter(|function| matches!(function.decision, Decision::Hook(..)))
+        self.functions.iter().filter(|function| function.is_hooked())
     }
 
-    /// How many functions stay as they are for the given reason.
+    /// The imported functions whose calls get hooks.
+    pub fn hooked_imports(&self) -> impl Iterator<Item = &PlannedFunction> {
+        self.imports.iter().filter(|import| import.is_hooked())
+    }
+
+    /// Whether there is nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hooks().next().is_none() && self.allocators.is_empty()
+    }
+
+    /// All that get hooks, by id.
+    pub(crate) fn hooks(&self) -> impl Iterator<Item = &PlannedFunction> {
+        self.hooked_imports().chain(self.hooked())
+    }
+
+    /// How many functions of the module stay as they are for the given reason.
     pub fn left_out(&self, omission: Omission) -> usize {
         let is = |function: &&PlannedFunction| function.decision == Decision::Leave(omission);
         self.functions.iter().filter(is).count()
@@ -128,7 +178,7 @@ impl Plan {
         let mut files = Vec::new();
         let mut indices = std::collections::HashMap::new();
         let functions = self
-            .hooked()
+            .hooks()
             .map(|function| map::Function {
                 index: function.index.0,
                 name: function.name.clone(),
@@ -141,6 +191,25 @@ impl Plan {
                 }),
             })
             .collect();
-        map::FunctionMap { cells: self.cells, imports: module.first_defined(), files, functions }
+        map::FunctionMap {
+            cells: self.cells,
+            imports: module.first_defined(),
+            defined: module.functions.len() as u32,
+            files,
+            functions,
+        }
     }
+}
+
+impl PlannedFunction {
+    pub(crate) fn is_hooked(&self) -> bool {
+        matches!(self.decision, Decision::Hook(..))
+    }
+}
+
+/// The next id.
+fn hook(next: &mut u32, reason: Reason) -> Decision {
+    let id = HookId(*next);
+    *next += 1;
+    Decision::Hook(id, reason)
 }

@@ -4,7 +4,7 @@
 //! imports, and types, functions, memories, globals and exports to theirs, so
 //! that nothing but the indices of defined functions changes.
 
-use observe_abi::{hooks, map};
+use observe_abi::{dylibso, hooks, map};
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
     ConstExpr, Encode, EntityType, ExportKind, GlobalType, ImportSection, MemoryType, Section as _,
@@ -17,7 +17,7 @@ use crate::custom::{self, CustomSections};
 use crate::dwarf::{self, CodeMap};
 use crate::layout::{Layout, Shift};
 use crate::parse::{Module, Section};
-use crate::plan::{MAX_BODY, Plan};
+use crate::plan::{Abi, MAX_BODY, Plan};
 use crate::section::{Custom, append_items, items, write_raw};
 use crate::{Error, Warning, leb};
 
@@ -40,7 +40,7 @@ impl Plan {
     ///
     /// [`Error::Invalid`], where the module refers to what it does not have.
     pub fn apply(&self, module: &Module<'_>) -> Result<Instrumented, Error> {
-        if self.hooked().next().is_none() {
+        if self.is_empty() {
             return Ok(Instrumented { wasm: module.bytes.to_vec(), warnings: Vec::new() });
         }
         Rewriter { layout: Layout::new(module, self)? }.rewrite()
@@ -49,7 +49,7 @@ impl Plan {
 
 /// The order of sections ([WebAssembly specification, 5.5.2](https://webassembly.github.io/spec/core/binary/modules.html#sections)),
 /// as far as one may have to be added.
-const ORDER: [SectionId; 12] = [
+const ORDER: [SectionId; 13] = [
     SectionId::Type,
     SectionId::Import,
     SectionId::Function,
@@ -62,6 +62,7 @@ const ORDER: [SectionId; 12] = [
     SectionId::Element,
     SectionId::DataCount,
     SectionId::Code,
+    SectionId::Data,
 ];
 
 /// Writes the instrumented module.
@@ -86,9 +87,8 @@ impl Rewriter<'_, '_> {
         let mut waiting = Vec::new();
         for section in &module.sections {
             if let Some(at) = ORDER.iter().position(|&id| id as u8 == section.id) {
-                while passed < at {
-                    self.write_section(&mut out, ORDER[passed], None)?;
-                    passed += 1;
+                for id in &ORDER[passed..at] {
+                    self.write_missing(&mut out, *id)?;
                 }
                 if ORDER[at] == SectionId::Code {
                     let map = code_map.insert(CodeMap::new());
@@ -115,17 +115,31 @@ impl Rewriter<'_, '_> {
                 write_raw(&mut out, section.id, module.contents(section));
             }
         }
+        for id in &ORDER[passed..] {
+            self.write_missing(&mut out, *id)?;
+        }
         for (name, contents) in waiting {
             if let Some(section) = custom_sections.carry_over(name, contents)? {
                 section.append_to(&mut out);
             }
         }
-        let map = self.layout.plan.function_map(module).encode();
-        Custom::new(map::SECTION, map).append_to(&mut out);
+        if let Abi::Observe = self.layout.plan.abi {
+            let map = self.layout.plan.function_map(module).encode();
+            Custom::new(map::SECTION, map).append_to(&mut out);
+        }
         if !producers {
             custom::own_producers().append_to(&mut out);
         }
         Ok(Instrumented { wasm: out, warnings: custom_sections.into_warnings() })
+    }
+
+    /// Writes a section that was not there, if there is something to put in it.
+    fn write_missing(&self, out: &mut Vec<u8>, id: SectionId) -> Result<(), Error> {
+        match id {
+            SectionId::Code if self.layout.added.is_empty() => Ok(()),
+            SectionId::Code => self.write_code(out, None),
+            _ => self.write_section(out, id, None),
+        }
     }
 
     /// Writes a section that was there, or, where `section` is `None`, one that
@@ -139,7 +153,7 @@ impl Rewriter<'_, '_> {
         let range = section.map_or(0..0, |section| section.range.clone());
         let contents = &self.layout.module.bytes[range.clone()];
         let reader = || BinaryReader::new(contents, range.start);
-        let mut shift = Shift(self.layout.renumber);
+        let mut shift = Shift(&self.layout.renumber);
         match (id, section) {
             (SectionId::Type, _) => {
                 let (added, count) = self.layout.types.encode();
@@ -147,8 +161,8 @@ impl Rewriter<'_, '_> {
             }
             (SectionId::Import, _) => {
                 let mut added = ImportSection::new();
-                for &(name, ty) in &self.layout.imports {
-                    added.import(hooks::MODULE, name, EntityType::Function(ty));
+                for hook in &self.layout.imports {
+                    added.import(hook.module, hook.name, EntityType::Function(hook.ty));
                 }
                 append_items(out, id, contents, added.len(), &items(&added))?;
             }
@@ -161,7 +175,7 @@ impl Rewriter<'_, '_> {
                 let mut added = Vec::new();
                 let mut count = 0;
                 if let CellPlace::Memory(_) = self.layout.hooks.cells {
-                    let pages = (self.layout.plan.hooked().count() as u64 * 4).div_ceil(1 << 16);
+                    let pages = (self.layout.plan.hooks().count() as u64 * 4).div_ceil(1 << 16);
                     let ty = MemoryType {
                         minimum: pages,
                         maximum: Some(pages),
@@ -182,8 +196,14 @@ impl Rewriter<'_, '_> {
                 }
                 if let CellPlace::Globals(_) = self.layout.hooks.cells {
                     let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
-                    for _ in self.layout.plan.hooked() {
+                    for _ in self.layout.plan.hooks() {
                         globals.global(ty, &ConstExpr::i32_const(0));
+                    }
+                }
+                if let Abi::Dylibso = self.layout.plan.abi {
+                    let ty = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
+                    for (_, version) in dylibso::VERSION {
+                        globals.global(ty, &ConstExpr::i32_const(version));
                     }
                 }
                 if !globals.is_empty() {
@@ -198,6 +218,13 @@ impl Rewriter<'_, '_> {
                 }
                 if let CellPlace::Memory(memory) = self.layout.hooks.cells {
                     exports.export(hooks::CELLS_MEMORY, ExportKind::Memory, memory);
+                }
+                if let Abi::Dylibso = self.layout.plan.abi {
+                    for ((name, _), index) in
+                        dylibso::VERSION.iter().zip(self.layout.module.globals..)
+                    {
+                        exports.export(name, ExportKind::Global, index);
+                    }
                 }
                 for (index, name) in self.layout.readers() {
                     exports.export(name, ExportKind::Func, index);
@@ -248,7 +275,7 @@ impl Rewriter<'_, '_> {
         {
             body.clear();
             let sites = &self.layout.module.sites[function.body.sites.clone()];
-            let hooked = self.layout.hooked(function, planned.decision)?;
+            let hooked = self.layout.hooked(function, planned)?;
             segments.clear();
             let noted = map.is_some().then_some(&mut segments);
             writer.write(&mut body, &function.body, sites, hooked.as_ref(), noted)?;
@@ -264,7 +291,7 @@ impl Rewriter<'_, '_> {
         }
         for added in &self.layout.added {
             body.clear();
-            added.write(&mut body);
+            added.write(&mut body, &writer)?;
             body.encode(out);
         }
         if let Some(map) = map {

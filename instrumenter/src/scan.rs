@@ -41,6 +41,10 @@ pub(crate) enum SiteKind {
     /// A `return_call`, `return_call_indirect` or `return_call_ref` before which this
     /// many labels were opened.
     TailCall { labels: u32 },
+    /// A `memory.grow` of this memory.
+    MemoryGrow { memory: u32 },
+    /// A `table.grow` of this table.
+    TableGrow { table: u32 },
 }
 
 /// What is known of a function body.
@@ -62,10 +66,31 @@ pub(crate) struct Body<'a> {
     pub(crate) has_loop: bool,
     /// Whether it calls an imported function by name.
     pub(crate) calls_import: bool,
+    /// Whether it grows a memory or a table.
+    pub(crate) grows: bool,
     /// Whether an exception may come out of one of its instructions.
     pub(crate) may_throw: bool,
     /// Its sites in [`Module::sites`](crate::Module).
     pub(crate) sites: std::ops::Range<usize>,
+}
+
+impl<'a> Body<'a> {
+    /// A body without locals and sites, in which an exception may come out of a call.
+    pub(crate) fn plain(bytes: &'a [u8], code_start: u32) -> Self {
+        Body {
+            bytes,
+            offset: 0,
+            locals: 0,
+            last_group: None,
+            code_start,
+            instructions: 0,
+            has_loop: false,
+            calls_import: false,
+            grows: false,
+            may_throw: true,
+            sites: 0..0,
+        }
+    }
 }
 
 /// Walks through function bodies.
@@ -107,6 +132,7 @@ impl Scanner {
             instructions: 0,
             has_loop: false,
             calls_import: false,
+            grows: false,
             may_throw: false,
             exceptions: Exceptions::None,
         };
@@ -117,7 +143,8 @@ impl Scanner {
             operators.visit_operator(&mut visitor)?;
         }
         operators.finish()?;
-        let Visitor { instructions, has_loop, calls_import, may_throw, exceptions, .. } = visitor;
+        let Visitor { instructions, has_loop, calls_import, grows, may_throw, exceptions, .. } =
+            visitor;
         self.exceptions = self.exceptions.max(exceptions);
         self.allocations = operators.into_allocations();
         Ok(Body {
@@ -129,6 +156,7 @@ impl Scanner {
             instructions,
             has_loop,
             calls_import,
+            grows,
             may_throw,
             sites: first_site..sites.len(),
         })
@@ -147,6 +175,7 @@ struct Visitor<'s> {
     instructions: u32,
     has_loop: bool,
     calls_import: bool,
+    grows: bool,
     may_throw: bool,
     exceptions: Exceptions,
 }
@@ -254,6 +283,18 @@ macro_rules! visit {
     (@method visit_return_call_ref $args:tt) => {
         fn visit_return_call_ref(&mut self, _: u32) {
             self.tail_call();
+        }
+    };
+    (@method visit_memory_grow $args:tt) => {
+        fn visit_memory_grow(&mut self, memory: u32) {
+            self.grows = true;
+            self.site(self.offset, SiteKind::MemoryGrow { memory });
+        }
+    };
+    (@method visit_table_grow $args:tt) => {
+        fn visit_table_grow(&mut self, table: u32) {
+            self.grows = true;
+            self.site(self.offset, SiteKind::TableGrow { table });
         }
     };
     (@method visit_return $args:tt) => {

@@ -20,13 +20,16 @@ const MAX_PATTERN_SIZE: usize = 16 << 20;
 /// A function whose name matches an *exclude* is not hooked. Where there are
 /// *includes*, the functions that match one of them are hooked and no others.
 /// Otherwise a function is hooked if it has at least so many instructions, or a
-/// loop, or calls an imported function, or is exported or the start function.
+/// loop, or calls an imported function, or grows a memory or a table, or is exported or
+/// the start function; and so are the calls of imported functions.
 #[derive(Clone, Debug)]
 pub struct Selection {
     include: Vec<Regex>,
     exclude: Vec<Regex>,
     min_instructions: u32,
     exports_only: bool,
+    imports: bool,
+    allocations: bool,
 }
 
 impl Default for Selection {
@@ -36,6 +39,8 @@ impl Default for Selection {
             exclude: Vec::new(),
             min_instructions: DEFAULT_MIN_INSTRUCTIONS,
             exports_only: false,
+            imports: true,
+            allocations: false,
         }
     }
 }
@@ -48,7 +53,7 @@ impl Selection {
 
     /// What the host calls: exported functions and the start function, and no others.
     pub fn exports() -> Self {
-        Selection { exports_only: true, ..Selection::default() }
+        Selection { exports_only: true, imports: false, ..Selection::default() }
     }
 
     /// Hooks functions whose name matches, and no others but those of other includes.
@@ -75,6 +80,26 @@ impl Selection {
         Ok(self)
     }
 
+    /// Sets whether calls of imported functions get hooks, too, under the names that
+    /// [`Module::name`](crate::Module::name) gives them. They do by default, but for
+    /// [`exports`](Self::exports).
+    pub fn imports(mut self, imports: bool) -> Self {
+        self.imports = imports;
+        self
+    }
+
+    /// Sets whether the functions that allocate and free memory tell of it, as far as they
+    /// can be found by name: those of C, Rust, TinyGo and AssemblyScript. They do not by
+    /// default.
+    pub fn allocations(mut self, allocations: bool) -> Self {
+        self.allocations = allocations;
+        self
+    }
+
+    pub(crate) fn tells_allocations(&self) -> bool {
+        self.allocations
+    }
+
     /// Sets the size from which a function is hooked for its size.
     pub fn min_instructions(mut self, instructions: u32) -> Self {
         self.min_instructions = instructions;
@@ -84,6 +109,24 @@ impl Selection {
     /// The number of instructions from which a function is hooked for its size.
     pub fn threshold(&self) -> u32 {
         self.min_instructions
+    }
+
+    /// Why to hook the calls of an imported function, or why not to.
+    pub(crate) fn judge_import(&self, module: &str, name: &str) -> Result<Reason, Omission> {
+        let matches = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(name));
+        // The builtins of WebAssembly's JavaScript API (`wasm:js-string`) are instructions in
+        // all but name.
+        if ["observe:", "dylibso", "wasm:"].iter().any(|prefix| module.starts_with(prefix)) {
+            Err(Omission::Builtin)
+        } else if matches(&self.exclude) {
+            Err(Omission::Excluded)
+        } else if !self.include.is_empty() {
+            if matches(&self.include) { Ok(Reason::Included) } else { Err(Omission::NotIncluded) }
+        } else if self.imports {
+            Ok(Reason::Imported)
+        } else {
+            Err(Omission::NotExported)
+        }
     }
 
     /// Why to hook a function, or why not to.
@@ -105,6 +148,8 @@ impl Selection {
             Err(Omission::NotExported)
         } else if body.calls_import {
             Ok(Reason::CallsHost)
+        } else if body.grows {
+            Ok(Reason::Grows)
         } else if body.has_loop {
             Ok(Reason::Loop)
         } else if body.instructions >= self.min_instructions {
@@ -131,8 +176,12 @@ pub enum Reason {
     Included,
     /// It is exported, or the start function.
     Exported,
+    /// It is imported.
+    Imported,
     /// It calls an imported function.
     CallsHost,
+    /// It grows a memory or a table.
+    Grows,
     /// It has a loop.
     Loop,
     /// It has enough instructions.
@@ -146,10 +195,13 @@ pub enum Omission {
     Excluded,
     /// Its name matches none of the includes.
     NotIncluded,
-    /// It has few instructions, no loop, calls no imported function and is not exported.
+    /// It has few instructions, no loop, calls no imported function, grows nothing and is
+    /// not exported.
     Small,
     /// It is not exported.
     NotExported,
+    /// It is an import for observing, or one that the engine itself provides.
+    Builtin,
     /// It is `shared`, and so cannot call hooks, which are not.
     Shared,
     /// With hooks it would have more locals, or be longer, than engines accept.
@@ -162,7 +214,9 @@ impl Reason {
         match self {
             Reason::Included => "included",
             Reason::Exported => "exported",
+            Reason::Imported => "imported",
             Reason::CallsHost => "calls-host",
+            Reason::Grows => "grows",
             Reason::Loop => "loop",
             Reason::Size => "size",
         }
@@ -177,6 +231,7 @@ impl Omission {
             Omission::NotIncluded => "not-included",
             Omission::Small => "small",
             Omission::NotExported => "not-exported",
+            Omission::Builtin => "builtin",
             Omission::Shared => "shared",
             Omission::TooLarge => "too-large",
         }

@@ -3,13 +3,14 @@
 //! what comes out, to be read before it is committed.
 //!
 //! The first line of an input may begin with `;; plan:` and name `default` instead of
-//! all functions, `memory` for cells in a memory, or `flat` for a result that is not
-//! printed as nested expressions.
+//! all functions, `memory` for cells in a memory, `allocations` to be told of the heap,
+//! `dylibso` for the hooks of observe-sdk, or `flat` for a result that is not printed as
+//! nested expressions.
 
 use std::path::Path;
 
 use observe_abi::map::{Cells, FunctionMap};
-use observe_instrumenter::{Module, Plan, Selection, read_function_map};
+use observe_instrumenter::{Abi, Module, Plan, Selection, read_function_map};
 use wasmparser::{Validator, WasmFeatures};
 
 #[test]
@@ -45,10 +46,14 @@ fn rewrite(text: &str, file: &Path) -> String {
         true => Selection::default(),
         false => Selection::all(),
     };
+    let selection = selection.allocations(words.contains(&"allocations"));
     let module = Module::parse(&wasm).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     let mut plan = Plan::new(&module, &selection);
     if words.contains(&"memory") {
         plan.cells = Cells::Memory;
+    }
+    if words.contains(&"dylibso") {
+        plan.abi = Abi::Dylibso;
     }
     let instrumented = plan.apply(&module).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     Validator::new_with_features(WasmFeatures::all())
@@ -71,6 +76,7 @@ fn rewrite(text: &str, file: &Path) -> String {
                 printed += &format!(";; id {id}: function {}, {}\n", function.index, function.name);
             }
         }
+        None if plan.abi == Abi::Dylibso => {}
         None => assert_eq!(instrumented.wasm, wasm, "no hooks, no change"),
     }
     for warning in &instrumented.warnings {

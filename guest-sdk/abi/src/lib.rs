@@ -44,6 +44,24 @@ pub mod hooks {
     /// this one is not timed. Imported only by modules that use exceptions.
     pub const UNWIND: &str = "unwind";
 
+    /// `memory-grow: (id: i32, memory: i32, bytes: i64) -> ()`, after a hooked function grew
+    /// a memory by so many bytes; -1 says that it tried to and could not. Imported only by
+    /// modules in which one may.
+    pub const MEMORY_GROW: &str = "memory-grow";
+
+    /// `table-grow: (id: i32, table: i32, elements: i64) -> ()`, the same of a table.
+    pub const TABLE_GROW: &str = "table-grow";
+
+    /// `allocation: (freed: i64, size: i64, pointer: i64) -> ()`, after memory of so many bytes
+    /// was allocated, at an address that is not 0 unless that failed, and before or while
+    /// other memory is given back, if `freed` is not 0. Imported only by modules that
+    /// were asked to tell of their heap.
+    ///
+    /// Allocators call one another, and then the same is told more than once: what is
+    /// allocated at an address that is taken is the same memory, and what is freed at an
+    /// address that is not taken was freed already.
+    pub const ALLOCATION: &str = "allocation";
+
     /// The exported memory that holds the cells, an `i32` in little-endian order
     /// for each id in turn, where the module keeps them in a memory.
     pub const CELLS_MEMORY: &str = "observe:cells";
@@ -56,6 +74,34 @@ pub mod hooks {
     /// How many cells one reader returns at most: the limit on results in the
     /// [WebAssembly JavaScript Interface, "Implementation-defined Limits"](https://webassembly.github.io/spec/js-api/#limits).
     pub const CELLS_PER_READER: usize = 1000;
+}
+
+/// The hooks of observe-sdk, which its hosts provide.
+///
+/// Each call is told, by the function's index in the instrumented module; the hosts read
+/// its name from there. They want a module to export the version that its hooks are of, in
+/// two constant globals, and look these up as if no global were imported.
+pub mod dylibso {
+    /// The import module of the hooks.
+    pub const MODULE: &str = "dylibso:observe/instrument";
+
+    /// The import module of the hooks before it had that name.
+    pub const OLD_MODULE: &str = "dylibso_observe";
+
+    /// `enter: (function: i32) -> ()`.
+    pub const ENTER: &str = "enter";
+
+    /// `exit: (function: i32) -> ()`, however the call ends.
+    pub const EXIT: &str = "exit";
+
+    /// `memory-grow: (pages: i32) -> ()`, after a memory grew by so many.
+    pub const MEMORY_GROW: &str = "memory-grow";
+
+    /// The exported globals that tell the version, and what they are: hosts accept the
+    /// same major version and any minor one from their own on. 0.4 is the highest that one
+    /// was seen to ask for.
+    pub const VERSION: [(&str, i32); 2] =
+        [("wasm_instr_version_major", 0), ("wasm_instr_version_minor", 4)];
 }
 
 /// What guest code that was annotated by hand calls.

@@ -5,13 +5,13 @@
 //! LEB128:
 //!
 //! ```text
-//! map      := version:u8=2  cells:u8  imports:int  files:int string*  functions:int function*
+//! map      := version:u8=2  cells:u8  imports:int  defined:int  files:int string*  functions:int function*
 //! string   := length:int byte*         (at most 1,024 bytes)
 //! function := skipped:int  shared:int  suffix:string  file:int  [line:int]
 //! ```
 //!
 //! The id of a function is its place in the list. `skipped` is the number of
-//! defined functions between it and its predecessor, which are not hooked; a name
+//! functions between it and its predecessor, which are not hooked; a name
 //! shares its first `shared` bytes with the name before; `file` is 0 where no
 //! position is known, otherwise one more than the index of the file.
 
@@ -62,8 +62,15 @@ pub struct Function {
 pub struct FunctionMap {
     /// Where the cells are.
     pub cells: Cells,
-    /// How many functions the module imported before instrumentation.
+    /// How many functions the module imported before instrumentation. The functions below
+    /// with lower indices are such imports, whose calls are hooked.
     pub imports: u32,
+    /// How many functions the module defined before instrumentation.
+    ///
+    /// In the instrumented module the imported hooks stand between the imports and these;
+    /// behind these stands, for each hooked import in turn, the function that is called in
+    /// its place, and then what else the hooks need.
+    pub defined: u32,
     /// Paths of source files.
     pub files: Vec<String>,
     /// The hooked functions, by id, in ascending order of their index.
@@ -104,12 +111,13 @@ impl FunctionMap {
             Cells::Globals => 1,
         });
         write_int(&mut out, self.imports);
+        write_int(&mut out, self.defined);
         write_int(&mut out, self.files.len() as u32);
         for file in &self.files {
             write_bytes(&mut out, file.as_bytes());
         }
         write_int(&mut out, self.functions.len() as u32);
-        let mut next = self.imports;
+        let mut next = 0u32;
         let mut previous: &[u8] = &[];
         for function in &self.functions {
             write_int(&mut out, function.index.wrapping_sub(next));
@@ -151,6 +159,7 @@ impl FunctionMap {
             _ => return Err(MapError::Malformed(1)),
         };
         let imports = reader.int()?;
+        let defined = reader.int()?;
         let count = reader.int()?;
         let mut files = Vec::new();
         for _ in 0..count {
@@ -161,7 +170,7 @@ impl FunctionMap {
         }
         let count = reader.int()?;
         let mut functions = Vec::<Function>::new();
-        let mut next = imports;
+        let mut next = 0u32;
         let mut name_bytes = 0;
         for _ in 0..count {
             let at = reader.at;
@@ -189,7 +198,7 @@ impl FunctionMap {
         if reader.at != section.len() {
             return Err(MapError::Malformed(reader.at));
         }
-        Ok(FunctionMap { cells, imports, files, functions })
+        Ok(FunctionMap { cells, imports, defined, files, functions })
     }
 }
 
@@ -256,8 +265,10 @@ mod tests {
         FunctionMap {
             cells: Cells::Globals,
             imports: 3,
+            defined: 69_998,
             files: vec!["src/main.rs".into(), "src/größe.rs".into()],
             functions: vec![
+                function(1, "env.clock", None),
                 function(3, "main", Some(Source { file: 0, line: 7 })),
                 function(4, "main::größe", Some(Source { file: 1, line: 70_000 })),
                 function(200, "main::grün", None),
@@ -277,6 +288,7 @@ mod tests {
         let map = FunctionMap {
             cells: Cells::Memory,
             imports: 2,
+            defined: 4,
             files: vec!["a.c".into()],
             functions: vec![
                 Function { index: 2, name: "ab".into(), source: None },
@@ -288,9 +300,9 @@ mod tests {
             ],
         };
         let expected = [
-            &[2, 0, 2, 1, 3][..],
+            &[2, 0, 2, 4, 1, 3][..],
             b"a.c",
-            &[2, 0, 0, 2],
+            &[2, 2, 0, 2],
             b"ab",
             &[0, 2, 1, 1],
             b"c",
@@ -325,7 +337,7 @@ mod tests {
     fn strings_beyond_the_bound_are_refused() {
         for (length, fits) in [(MAX_STRING, true), (MAX_STRING + 1, false)] {
             let mut named = sample();
-            named.functions[3].name = "x".repeat(length);
+            named.functions[4].name = "x".repeat(length);
             assert_eq!(FunctionMap::decode(&named.encode(), 10_000).is_ok(), fits);
             let mut filed = sample();
             filed.files[0] = "x".repeat(length);

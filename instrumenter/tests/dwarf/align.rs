@@ -72,11 +72,16 @@ impl<'a> Code<'a> {
         Code { start, end, bodies, imports, enter, exit, own }
     }
 
-    /// The first function that came with the hooks and has such an instruction.
-    fn added(&self, has: impl Fn(&Operator<'_>) -> bool) -> Option<u32> {
-        let added = self.bodies.iter().enumerate().skip(self.own);
-        let mut with = added.filter(|(_, body)| self.operators(body).iter().any(|(_, op)| has(op)));
-        with.next().map(|(n, _)| self.imports + n as u32)
+    /// The function that came with the hooks to call `enter` and store the period, if cells
+    /// are in a memory.
+    fn sample(&self) -> Option<u32> {
+        let stores = |body: &&FunctionBody<'a>| {
+            let operators = self.operators(body);
+            operators.first().is_some_and(|(_, op)| matches!(op, Operator::LocalGet { .. }))
+                && operators.iter().any(|(_, op)| matches!(op, Operator::I32Store { .. }))
+        };
+        let at = self.bodies[self.own..].iter().position(|body| stores(&body))?;
+        Some(self.imports + (self.own + at) as u32)
     }
 
     /// The instructions of a body with their offsets.
@@ -108,11 +113,9 @@ impl Alignment {
         let (old, mut new) = (Code::of(old_wasm), Code::of(new_wasm));
         new.own = old.bodies.len();
         // With cells in a memory, the hook is called by a function of its own.
-        let enter = new.enter;
-        let calls_enter = |op: &Operator<'_>| matches!(op, Operator::Call { function_index } if Some(*function_index) == enter);
-        new.enter = new.added(calls_enter).or(enter);
+        new.enter = new.sample().or(new.enter);
         let shift = new.imports - old.imports;
-        assert!((2..=3).contains(&shift), "two hooks, or three with exceptions");
+        assert!((2..=5).contains(&shift), "enter and exit, and what else is needed");
         let mut alignment = Alignment {
             pieces: Vec::new(),
             prologues: Vec::new(),
@@ -158,10 +161,22 @@ impl Alignment {
                     pieces.push(Piece { old: *at..end, new: after..new_range.end });
                     break;
                 }
-                let (((new_at, new_op), new_end), _) = left.next().expect("as many instructions");
-                assert!(same(op, new_op, shift, old.imports), "{op:?} became {new_op:?}");
-                pieces.push(Piece { old: *at..end, new: *new_at..*new_end });
-                after = *new_end;
+                let mut next = || {
+                    let (((at, op), end), _) = left.next().expect("as many instructions");
+                    (*at, op, *end)
+                };
+                let (start, mut new_op, mut end_of_new) = next();
+                if matches!(op, Operator::MemoryGrow { .. } | Operator::TableGrow { .. }) && hooked
+                {
+                    // The id, and the call of a function that does it.
+                    assert!(matches!(new_op, Operator::I32Const { .. }), "became {new_op:?}");
+                    (_, new_op, end_of_new) = next();
+                    assert!(matches!(new_op, Operator::Call { .. }), "became {new_op:?}");
+                } else {
+                    assert!(same(op, new_op, shift, &old, &new), "{op:?} became {new_op:?}");
+                }
+                pieces.push(Piece { old: *at..end, new: start..end_of_new });
+                after = end_of_new;
             }
         }
         let (old, new) = (old_before.unwrap_or(0), new_before.unwrap_or(0));
@@ -232,11 +247,19 @@ fn injected(operators: &[(u64, Operator<'_>)], code: &Code<'_>) -> Vec<bool> {
     injected
 }
 
-fn same(old: &Operator<'_>, new: &Operator<'_>, shift: u32, imports: u32) -> bool {
+fn same(
+    old: &Operator<'_>,
+    new: &Operator<'_>,
+    shift: u32,
+    before: &Code<'_>,
+    after: &Code<'_>,
+) -> bool {
     match (old, new) {
         (Operator::Return, Operator::Br { .. }) => true,
         (Operator::Call { function_index: old }, Operator::Call { function_index: new }) => {
-            *new == if *old < imports { *old } else { old + shift }
+            let added = after.imports + after.own as u32;
+            // Those called in place of imports stand behind the module's own.
+            if *old < before.imports { *new >= added || old == new } else { *new == old + shift }
         }
         _ => discriminant(old) == discriminant(new),
     }

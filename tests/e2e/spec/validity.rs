@@ -57,13 +57,14 @@ fn run(selection: &Selection, adjust: impl Fn(&mut Plan)) -> Tally {
                 plan.apply(&module).unwrap_or_else(|error| panic!("{name}: {error}"));
             validate(&instrumented.wasm).unwrap_or_else(|error| panic!("{name}: {error}"));
             let hooked = plan.hooked().count();
+            let imports = plan.hooked_imports().count();
             let shared = plan.left_out(Omission::Shared);
             assert_eq!(hooked + left_out(&plan), plan.functions.len(), "{name}");
-            if hooked == 0 {
+            if hooked + imports == 0 {
                 assert_eq!(instrumented.wasm, wasm, "{name}: an empty plan changes nothing");
             } else {
                 let map = function_map(&instrumented.wasm).unwrap_or_else(|| panic!("{name}: map"));
-                assert_eq!(map.functions.len(), hooked, "{name}");
+                assert_eq!(map.functions.len(), imports + hooked, "{name}");
             }
             tally.hooked += hooked;
             tally.left += shared;

@@ -1,0 +1,81 @@
+//! What a guest's memories and tables grow by, and who makes them.
+
+use std::ops::AddAssign;
+
+use observe_collector::event::Attribute;
+
+use crate::recorder::Inner;
+
+/// By how much memories and tables grew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Growth {
+    /// Bytes by which memories grew.
+    pub memory_bytes: u64,
+    /// Elements by which tables grew.
+    pub table_elements: u64,
+    /// How often one should have grown and did not: past its maximum, or for want of room.
+    pub failures: u64,
+}
+
+/// What grew.
+#[derive(Clone, Copy)]
+pub(crate) enum Grown {
+    Memory,
+    Table,
+}
+
+impl Growth {
+    fn new(what: Grown, by: i64) -> Self {
+        let mut growth = Growth::default();
+        match (what, u64::try_from(by)) {
+            (Grown::Memory, Ok(bytes)) => growth.memory_bytes = bytes,
+            (Grown::Table, Ok(elements)) => growth.table_elements = elements,
+            (_, Err(_)) => growth.failures = 1,
+        }
+        growth
+    }
+
+    /// Whether nothing grew, nor tried to.
+    pub fn is_none(&self) -> bool {
+        *self == Growth::default()
+    }
+
+    /// What a span says of it.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = Attribute> + use<> {
+        let counts = [
+            ("wasm.memory.growth", self.memory_bytes),
+            ("wasm.table.growth", self.table_elements),
+            ("wasm.growth.failures", self.failures),
+        ];
+        let counts = counts.into_iter().filter(|&(_, count)| count > 0);
+        counts.map(|(name, count)| Attribute::new(name, i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+}
+
+impl AddAssign for Growth {
+    fn add_assign(&mut self, other: Self) {
+        // A guest that calls the hooks by itself may give any number.
+        let Growth { memory_bytes, table_elements, failures } = other;
+        self.memory_bytes = self.memory_bytes.saturating_add(memory_bytes);
+        self.table_elements = self.table_elements.saturating_add(table_elements);
+        self.failures = self.failures.saturating_add(failures);
+    }
+}
+
+impl Inner {
+    /// A hooked function grew something by so much, or, where it is negative, could not.
+    pub(crate) fn grow(&mut self, what: Grown, id: u32, by: i64) {
+        let growth = Growth::new(what, by);
+        match self.stats.get_mut(id as usize).filter(|_| (id as usize) < self.functions.len()) {
+            Some(stats) => stats.growth += growth,
+            None => self.lost.unknown_ids += 1,
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.growth += growth;
+        }
+        if let Some(innermost) = self.stack.last_mut() {
+            innermost.growth += growth;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Which functions of a module allocate and free memory, found by name and type.
+
+use wasmparser::{FuncType, ValType};
+
+use crate::Module;
+use crate::names::demangle;
+use crate::parse::FuncIndex;
+
+/// A function that allocates or frees memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocator {
+    /// Which function.
+    pub index: FuncIndex,
+    /// Its name, demangled.
+    pub name: String,
+    pub(crate) shape: Shape,
+}
+
+/// What the parameters of an allocator mean, by their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Gives the address of so many bytes.
+    Allocate { size: u32 },
+    /// Gives the address of so many elements of so many bytes.
+    AllocateArray { count: u32, size: u32 },
+    /// Gives the address of so many bytes, to which it moves what the first parameter
+    /// points to.
+    Reallocate { size: u32 },
+    /// Frees what the first parameter points to.
+    Free,
+}
+
+/// Names, how many parameters they take, and what these mean.
+///
+/// C: ISO C11, 7.22.3, and `memalign` of most C libraries. Rust: the functions behind
+/// `std::alloc`. TinyGo: `src/runtime/gc_*.go`. AssemblyScript: `std/assembly/rt`.
+const ALLOCATORS: [(&str, usize, Shape); 16] = [
+    ("malloc", 1, Shape::Allocate { size: 0 }),
+    ("calloc", 2, Shape::AllocateArray { count: 0, size: 1 }),
+    ("realloc", 2, Shape::Reallocate { size: 1 }),
+    ("free", 1, Shape::Free),
+    ("aligned_alloc", 2, Shape::Allocate { size: 1 }),
+    ("memalign", 2, Shape::Allocate { size: 1 }),
+    ("__rust_alloc", 2, Shape::Allocate { size: 0 }),
+    ("__rust_alloc_zeroed", 2, Shape::Allocate { size: 0 }),
+    ("__rust_realloc", 4, Shape::Reallocate { size: 3 }),
+    ("__rust_dealloc", 3, Shape::Free),
+    ("runtime.alloc", 2, Shape::Allocate { size: 0 }),
+    ("runtime.free", 1, Shape::Free),
+    ("~lib/rt/tlsf/__alloc", 1, Shape::Allocate { size: 0 }),
+    ("~lib/rt/tlsf/__free", 1, Shape::Free),
+    ("~lib/rt/itcms/__new", 2, Shape::Allocate { size: 0 }),
+    ("~lib/rt/stub/__new", 2, Shape::Allocate { size: 0 }),
+];
+
+/// The allocators that a module defines, by index. Functions that bear the name of one and have
+/// another type are none.
+pub(crate) fn find(module: &Module<'_>) -> Vec<Allocator> {
+    let address = match module.memories.first() {
+        Some(memory) if memory.memory64 => ValType::I64,
+        Some(_) => ValType::I32,
+        None => return Vec::new(),
+    };
+    let functions = (module.first_defined()..).map(FuncIndex).zip(&module.functions);
+    let allocators = functions.filter_map(|(index, function)| {
+        let ty = module.function_type(function.type_index).filter(|ty| !ty.shared)?;
+        let mut names = module.raw_name(index).into_iter().chain(module.export_names(index));
+        let (name, shape) = names.find_map(|raw| {
+            let name = demangle(raw);
+            shape(&name, &ty.ty, address).map(|shape| (name, shape))
+        })?;
+        Some(Allocator { index, name, shape })
+    });
+    allocators.collect()
+}
+
+fn shape(name: &str, ty: &FuncType, address: ValType) -> Option<Shape> {
+    // rustc has them in a crate of its own.
+    let name = name.strip_prefix("__rustc::").unwrap_or(name);
+    let (_, params, shape) = *ALLOCATORS.iter().find(|(known, ..)| *known == name)?;
+    let results = usize::from(shape != Shape::Free);
+    let fits = (ty.params().len(), ty.results().len()) == (params, results)
+        && ty.params().iter().chain(ty.results()).all(|ty| *ty == address);
+    fits.then_some(shape)
+}
