@@ -75,7 +75,7 @@ impl Opts {
         }
         let plan = Plan::new(&module, &selection);
         if self.dry_run {
-            self.print_plan(&plan, &selection)?;
+            self.print_plan(&module, &plan, &selection)?;
             return Ok(ExitCode::SUCCESS);
         }
         let output = self.output(&input);
@@ -99,10 +99,11 @@ impl Opts {
         }
     }
 
-    fn print_plan(&self, plan: &Plan, selection: &Selection) -> Result<()> {
+    fn print_plan(&self, module: &Module<'_>, plan: &Plan, selection: &Selection) -> Result<()> {
         let mut out = String::new();
         if self.format == Format::Json {
-            let functions: Vec<_> = plan.functions.iter().map(describe).collect();
+            let functions = plan.functions.iter().map(|function| describe(module, function));
+            let functions: Vec<_> = functions.collect();
             let plan = json!({
                 "functions": functions,
                 "cells": cells(plan),
@@ -190,7 +191,7 @@ fn cells(plan: &Plan) -> &'static str {
 }
 
 /// A function of the plan, for scripts.
-fn describe(function: &PlannedFunction) -> Value {
+fn describe(module: &Module<'_>, function: &PlannedFunction) -> Value {
     let (id, reason) = match function.decision {
         Decision::Hook(id, reason) => (Some(id.0), reason.as_str()),
         Decision::Leave(omission) => (None, omission.as_str()),
@@ -199,6 +200,7 @@ fn describe(function: &PlannedFunction) -> Value {
     json!({
         "index": function.index.0,
         "name": function.name,
+        "raw_name": module.raw_name(function.index),
         "instructions": function.instructions,
         "hooked": id.is_some(),
         "id": id,
