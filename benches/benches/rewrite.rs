@@ -1,6 +1,6 @@
 //! How fast modules are rewritten, how much larger they get, and what memory it
-//! takes: ours, by default and for all functions, and walrus, which builds a tree of
-//! every function and writes it anew.
+//! takes: ours, by default and for all functions, and two that decode every function
+//! and write it anew: walrus, which builds a tree of it, and wirm, which keeps a list.
 //!
 //! `cargo bench -p observe-benches --bench rewrite -- [ROUNDS] [NAME...]`
 
@@ -16,6 +16,7 @@ use observe_instrumenter::{Module, Plan, Selection};
 use walrus::ir::{Br, Call, Const, Instr, InstrLocId, InstrSeq, InstrSeqId, Value, VisitorMut};
 use walrus::{FunctionId, ValType};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+use wirm::opcode::{Instrumenter, Opcode};
 
 /// Smaller modules are rewritten before a clock can tell.
 const MIN_BYTES: usize = 1_000_000;
@@ -80,14 +81,16 @@ enum Contender {
     OursAll,
     WalrusRoundTrip,
     WalrusHooks,
+    WirmHooks,
 }
 
 impl Contender {
-    const ALL: [Contender; 4] = [
+    const ALL: [Contender; 5] = [
         Contender::OursByDefault,
         Contender::OursAll,
         Contender::WalrusRoundTrip,
         Contender::WalrusHooks,
+        Contender::WirmHooks,
     ];
 
     fn name(self) -> &'static str {
@@ -96,6 +99,7 @@ impl Contender {
             Contender::OursAll => "ours, all functions",
             Contender::WalrusRoundTrip => "walrus, nothing inserted",
             Contender::WalrusHooks => "walrus, enter and exit in all",
+            Contender::WirmHooks => "wirm, enter and exit in all",
         }
     }
 
@@ -105,6 +109,7 @@ impl Contender {
             Contender::OursAll => ours(wasm, &Selection::all()),
             Contender::WalrusRoundTrip => walrus(wasm, |_| {}),
             Contender::WalrusHooks => walrus(wasm, insert_hooks),
+            Contender::WirmHooks => wirm(wasm),
         }
     }
 }
@@ -191,6 +196,28 @@ impl VisitorMut for Exits {
     }
 }
 
+/// The same hooks as wirm's own modes for the entry and the exits of a function write
+/// them: that at the end stands behind a block around the body, so that branches reach
+/// it, and others stand before what returns and what traps.
+fn wirm(wasm: &[u8]) -> Result<Rewritten, Box<dyn Error>> {
+    let start = thread_time();
+    let mut module = wirm::Module::parse(black_box(wasm), true, false)?;
+    let parsed = thread_time();
+    let ty = module.types.add_func_type(&[wirm::DataType::I32], &[]);
+    let mut import = |name: &str| module.add_import_func("hooks".into(), name.into(), ty).0;
+    let (enter, exit) = (import("enter"), import("exit"));
+    for (n, (function, _)) in module.get_func_metadata().into_iter().enumerate() {
+        let mut function = module.functions.get_fn_modifier(function)?;
+        function.func_entry().i32_const(n as i32).call(enter);
+        function.func_exit().i32_const(n as i32).call(exit);
+        function.finish_instr();
+    }
+    let inserted = thread_time();
+    let wasm = black_box(module.encode()?);
+    let encoded = thread_time();
+    Ok(Rewritten { wasm, steps: [parsed - start, inserted - parsed, encoded - inserted] })
+}
+
 /// What a contender made of a module in all rounds.
 struct Outcome {
     contender: Contender,
@@ -224,7 +251,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
 
     println!("MB/s of input; median (min..max) of {} rounds\n", args.rounds);
-    println!("| module | contender | MB/s | ours, all = 1 | size | code | peak memory / input |");
+    println!(
+        "| module | contender | MB/s | time, ours (all) = 1 | size | code | peak memory / input |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for ((name, wasm), outcomes) in modules.iter().zip(&results) {
         let all = outcomes.iter().flatten().find(|outcome| outcome.contender == Contender::OursAll);
@@ -265,7 +294,7 @@ fn print_speed(name: &str, wasm: &[u8], outcome: &Outcome, all: Option<&Outcome>
     let times = seconds(outcome);
     let speed = Spread::of(times.iter().map(|time| wasm.len() as f64 / 1e6 / time));
     let all = all.map(seconds).unwrap_or_default();
-    let ratio = Spread::of(times.iter().zip(all).map(|(time, all)| all / time));
+    let ratio = Spread::of(times.iter().zip(all).map(|(time, all)| time / all));
     println!(
         "| {name} | {}{} | {speed:.0} | {ratio:.2} | {:+.1} % | {:+.1} % | {:.2} |",
         outcome.contender.name(),

@@ -85,54 +85,86 @@ fn assemble(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
-/// Writes a whole file or none: it appears under its name when it is complete.
-/// `-` is standard output.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if path == Path::new("-") {
-        if io::stdout().is_terminal() {
-            bail!(
-                "standard output: is a terminal, which a module would garble; name a file with -o"
-            );
+/// Writes files that go together, each whole or not at all: none appears under its name
+/// before all are complete. `-` is standard output.
+pub(crate) fn write(files: &[(&Path, &[u8])]) -> Result<()> {
+    let staged = files.iter().map(|(path, bytes)| Staged::new(path, bytes));
+    staged.collect::<Result<Vec<_>>>()?.into_iter().try_for_each(Staged::appear)
+}
+
+/// A file that is complete but for its name.
+enum Staged<'a> {
+    File(tempfile::NamedTempFile, PathBuf),
+    /// A device or a pipe keeps its place, and there is no taking back.
+    Stream(&'a Path, &'a [u8]),
+    StandardOutput(&'a [u8]),
+}
+
+impl<'a> Staged<'a> {
+    fn new(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        if path == Path::new("-") {
+            if io::stdout().is_terminal() {
+                bail!(
+                    "standard output: is a terminal, which a module would garble; name a file with -o"
+                );
+            }
+            return Ok(Staged::StandardOutput(bytes));
         }
-        return print(bytes);
-    }
-    let name = path.display().to_string();
-    let cannot = || format!("{name}: cannot be written");
-    let cannot_since = |kind| anyhow::Error::from(io::Error::from(kind)).context(cannot());
-    // A device or a pipe keeps its place; a file is replaced.
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return std::fs::write(path, bytes).with_context(cannot);
-    }
-    // A link stays one, and what it points to is replaced.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let path = target.as_path();
-    let directory = match path.parent() {
-        Some(directory) if directory != Path::new("") => directory,
-        _ => Path::new("."),
-    };
-    if !directory.is_dir() {
-        return Err(cannot_since(io::ErrorKind::NotADirectory));
-    }
-    let mut builder = tempfile::Builder::new();
-    match path.metadata() {
-        Ok(present) if present.permissions().readonly() => {
-            return Err(cannot_since(io::ErrorKind::PermissionDenied));
+        if is_stream(path) {
+            return Ok(Staged::Stream(path, bytes));
         }
-        Ok(present) => {
-            builder.permissions(present.permissions());
+        let cannot_since = |kind| anyhow::Error::from(io::Error::from(kind)).context(cannot(path));
+        // A link stays one, and what it points to is replaced.
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let directory = match target.parent() {
+            Some(directory) if directory != Path::new("") => directory,
+            _ => Path::new("."),
+        };
+        if !directory.is_dir() {
+            return Err(cannot_since(io::ErrorKind::NotADirectory));
         }
-        Err(_) => {
-            // What a file gets that is created the ordinary way, less the umask.
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut builder = tempfile::Builder::new();
+        match target.metadata() {
+            Ok(present) if present.permissions().readonly() => {
+                return Err(cannot_since(io::ErrorKind::PermissionDenied));
+            }
+            Ok(present) => {
+                builder.permissions(present.permissions());
+            }
+            Err(_) => {
+                // What a file gets that is created the ordinary way, less the umask.
+                #[cfg(unix)]
+                builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+            }
+        }
+        // The error would name the temporary file, which says nothing to anybody.
+        let file = builder.tempfile_in(directory).map_err(|error| cannot_since(error.kind()));
+        let mut file = file?;
+        file.write_all(bytes).with_context(|| cannot(path))?;
+        Ok(Staged::File(file, target))
+    }
+
+    fn appear(self) -> Result<()> {
+        match self {
+            Staged::File(file, path) => {
+                let done = file.persist(&path).map_err(io::Error::from);
+                done.map(drop).with_context(|| cannot(&path))
+            }
+            Staged::Stream(path, bytes) => {
+                std::fs::write(path, bytes).with_context(|| cannot(path))
+            }
+            Staged::StandardOutput(bytes) => print(bytes),
         }
     }
-    // The error would name the temporary file, which says nothing to anybody.
-    let file = builder.tempfile_in(directory).map_err(|error| cannot_since(error.kind()));
-    let mut file = file?;
-    file.write_all(bytes).with_context(cannot)?;
-    file.persist(path).map_err(io::Error::from).with_context(cannot)?;
-    Ok(())
+}
+
+fn cannot(path: &Path) -> String {
+    format!("{}: cannot be written", path.display())
+}
+
+/// Whether a path is that of a device or a pipe, or of standard output.
+pub(crate) fn is_stream(path: &Path) -> bool {
+    path == Path::new("-") || path.metadata().is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// Writes on standard output.

@@ -1,17 +1,21 @@
 //! Rewriting, fifth part: custom sections that speak of functions or of places in
 //! the code, and so must follow the change or go.
 
-use wasm_encoder::{IndirectNameMap, NameMap, ProducersField, ProducersSection};
+use wasm_encoder::{Encode, IndirectNameMap, NameMap, ProducersField, ProducersSection};
 use wasmparser::{
     BinaryReader, BranchHintSectionReader, IndirectNaming, Name, Naming, ProducersSectionReader,
 };
 
 use crate::body::renumber_label;
-use crate::dwarf::{self, CodeMap, Rewritten};
+use crate::build_id;
+use crate::companion::{self, Companions, DEBUG_INFO, DebugFile, Part, SOURCE_MAP};
+use crate::dwarf::{self, Rewritten};
 use crate::layout::Layout;
 use crate::parse::Function;
 use crate::plan::PlannedFunction;
-use crate::section::{Custom, contents_of};
+use crate::rewrite::Instrumented;
+use crate::section::{Custom, contents_of, write_raw};
+use crate::source_map::{self, Moved};
 use crate::{Error, Warning};
 
 pub(crate) const PRODUCERS: &str = "producers";
@@ -26,18 +30,36 @@ pub(crate) fn own_producers() -> Custom {
     Custom::new(PRODUCERS, contents)
 }
 
-/// Whether a section holds offsets into the code, or a digest of the module,
-/// which would no longer be true.
-fn goes_stale(name: &str) -> bool {
-    name.starts_with("metadata.code.")
-        || matches!(name, "sourceMappingURL" | "external_debug_info" | "build_id")
+/// Whether what becomes of a section is known only when the code is written.
+pub(crate) fn awaits_code(name: &str) -> bool {
+    dwarf::is_dwarf(name) || matches!(name, SOURCE_MAP | DEBUG_INFO)
+}
+
+/// What becomes of a section that names a file.
+#[derive(Default)]
+enum Pointer {
+    /// It is left out, to be listed with others.
+    #[default]
+    Dropped,
+    /// It is left out, and a warning says so.
+    Warned,
+    /// It will hold this URL.
+    To(String),
 }
 
 /// Carries custom sections over.
 pub(crate) struct CustomSections<'l, 'm, 'a> {
     layout: &'l Layout<'m, 'a>,
+    companions: Companions<'l>,
     /// The debug information, once it is known where the code went.
     dwarf: Option<Rewritten>,
+    /// The sections that name a source map and a module with debug information, and what
+    /// becomes of the files themselves.
+    pointers: [Pointer; 2],
+    source_map: Option<Vec<u8>>,
+    debug_file: Option<(DebugFile<'l>, Rewritten)>,
+    /// The id of the original, and where the new one will end.
+    build_id: Option<(Vec<u8>, usize)>,
     /// What did not survive, but for whole sections.
     warnings: Vec<Warning>,
     /// Names of sections that are left out.
@@ -45,48 +67,175 @@ pub(crate) struct CustomSections<'l, 'm, 'a> {
 }
 
 impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
-    pub(crate) fn new(layout: &'l Layout<'m, 'a>) -> Self {
-        CustomSections { layout, dwarf: None, warnings: Vec::new(), dropped: Vec::new() }
+    pub(crate) fn new(layout: &'l Layout<'m, 'a>, companions: Companions<'l>) -> Self {
+        CustomSections {
+            layout,
+            companions,
+            dwarf: None,
+            pointers: Default::default(),
+            source_map: None,
+            debug_file: None,
+            build_id: None,
+            warnings: Vec::new(),
+            dropped: Vec::new(),
+        }
     }
 
-    /// Rewrites the debug information of a module whose code went where `map` says.
-    pub(crate) fn rewrite_dwarf(&mut self, sections: &dwarf::Sections<'_>, map: &CodeMap) {
-        match sections.rewrite(map) {
+    /// Whether there is something beside the module's own debug information that has to
+    /// know where the code went.
+    pub(crate) fn follow_code(&self) -> bool {
+        let Companions { source_map, debug_info } = self.companions;
+        let url = self.layout.module.source_map_url();
+        source_map.is_some() || debug_info.is_some() || url.is_some_and(companion::is_inline)
+    }
+
+    /// Rewrites what tells of the code, which went where `moved` says.
+    pub(crate) fn rewrite_debug_info(&mut self, sections: &dwarf::Sections<'_>, moved: &Moved<'_>) {
+        match sections.rewrite(moved.map) {
             Ok(rewritten) => self.dwarf = Some(rewritten),
             Err(dwarf::Unusable { section, message }) => {
                 self.warnings.push(Warning::DebugInfo { section, message });
             }
         }
+        self.pointers = [self.rewrite_source_map(moved), self.rewrite_debug_file(moved)];
     }
 
-    /// What did not survive.
-    pub(crate) fn into_warnings(mut self) -> Vec<Warning> {
-        if !self.dropped.is_empty() {
-            self.warnings.push(Warning::Dropped { sections: self.dropped });
+    fn rewrite_source_map(&mut self, moved: &Moved<'_>) -> Pointer {
+        let rewritten = match (self.companions.source_map, self.layout.module.source_map_url()) {
+            (Some(map), _) => source_map::rewrite(map.contents, moved).map(|new| {
+                self.source_map = Some(new);
+                map.url.to_owned()
+            }),
+            (None, Some(url)) if companion::is_inline(url) => companion::rewrite_inline(url, moved),
+            (None, url) => return self.not_given(SOURCE_MAP, url),
+        };
+        rewritten.map_or_else(
+            |message| {
+                self.warnings.push(Warning::SourceMap { message });
+                Pointer::Warned
+            },
+            Pointer::To,
+        )
+    }
+
+    fn rewrite_debug_file(&mut self, moved: &Moved<'_>) -> Pointer {
+        let module = self.layout.module;
+        let Some(file) = self.companions.debug_info else {
+            return self.not_given(DEBUG_INFO, module.debug_info_url());
+        };
+        match DebugFile::read(file.contents, module, moved.map) {
+            Ok(rewritten) => {
+                self.debug_file = Some(rewritten);
+                Pointer::To(file.url.to_owned())
+            }
+            Err(message) => {
+                self.warnings.push(Warning::ExternalDebugInfo { message });
+                Pointer::Warned
+            }
         }
-        self.warnings
     }
 
-    /// What becomes of a custom section; `None` where it is left out.
+    /// What becomes of a section whose file is not there.
+    fn not_given(&mut self, section: &str, url: Option<&str>) -> Pointer {
+        let Some(url) = url else { return Pointer::Dropped };
+        self.warnings.push(Warning::NotGiven { section: section.to_owned(), url: url.to_owned() });
+        Pointer::Warned
+    }
+
+    /// Writes what becomes of a custom section, if it is not left out.
     pub(crate) fn carry_over(
         &mut self,
+        out: &mut Vec<u8>,
         name: &str,
         contents: &[u8],
-    ) -> Result<Option<Custom>, Error> {
+    ) -> Result<(), Error> {
+        let mut id = None;
         let rewritten = match name {
             "name" => Some(self.names(contents)),
             PRODUCERS => Some(producers(contents).unwrap_or_else(|| contents.to_vec())),
             BRANCH_HINTS => self.branch_hints(contents)?,
+            SOURCE_MAP | DEBUG_INFO => {
+                match std::mem::take(&mut self.pointers[usize::from(name == DEBUG_INFO)]) {
+                    Pointer::Dropped => None,
+                    Pointer::Warned => return Ok(()),
+                    Pointer::To(url) => Some(pointer(&url)),
+                }
+            }
+            build_id::SECTION if self.build_id.is_none() => {
+                id = build_id::read(contents);
+                id.map(|_| contents.to_vec())
+            }
+            build_id::SECTION => None,
             _ if dwarf::is_dwarf(name) => {
                 self.dwarf.as_mut().and_then(|dwarf| dwarf.take(name, contents))
             }
-            _ if goes_stale(name) => None,
+            _ if name.starts_with("metadata.code.") => None,
             _ => Some(contents.to_vec()),
         };
-        if rewritten.is_none() {
-            self.dropped.push(name.to_owned());
+        match rewritten {
+            Some(contents) => Custom::new(name, contents).append_to(out),
+            None => self.dropped.push(name.to_owned()),
         }
-        Ok(rewritten.map(|contents| Custom::new(name, contents)))
+        if let Some(id) = id {
+            self.build_id = Some((id.to_vec(), out.len()));
+        }
+        Ok(())
+    }
+
+    /// Finishes the module, of which all but what is named here is written.
+    pub(crate) fn finish(mut self, mut out: Vec<u8>) -> Result<Instrumented, Error> {
+        // The module itself need not have named a file.
+        for (name, pointer) in [SOURCE_MAP, DEBUG_INFO].into_iter().zip(&self.pointers) {
+            if let Pointer::To(url) = pointer {
+                Custom::new(name, self::pointer(url)).append_to(&mut out);
+            }
+        }
+        let id = self.set_build_id(&mut out, None);
+        let debug_info = match self.debug_file.take() {
+            Some((file, dwarf)) => Some(self.write_debug_file(&file, dwarf, &out, id)?),
+            None => None,
+        };
+        if !self.dropped.is_empty() {
+            self.warnings.push(Warning::Dropped { sections: self.dropped });
+        }
+        let CustomSections { source_map, warnings, .. } = self;
+        Ok(Instrumented { wasm: out, warnings, source_map, debug_info })
+    }
+
+    /// Gives the module a new build id, if it had one: the one that is given, or one that
+    /// depends on all that was written.
+    fn set_build_id(&self, out: &mut [u8], given: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let &(ref old, end) = self.build_id.as_ref()?;
+        let start = end - old.len();
+        let id = given
+            .filter(|given| given.len() == old.len())
+            .unwrap_or_else(|| build_id::derive(old, [&out[..start], &out[end..]]));
+        out[start..end].copy_from_slice(&id);
+        Some(id)
+    }
+
+    /// The module with the debug information that goes with the instrumented one.
+    fn write_debug_file(
+        &mut self,
+        file: &DebugFile<'_>,
+        dwarf: Rewritten,
+        instrumented: &[u8],
+        id: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, Error> {
+        let mut sections = CustomSections::new(self.layout, Companions::default());
+        sections.dwarf = Some(dwarf);
+        let mut out = file.bytes[..8].to_vec();
+        for part in file.parts(self.layout.module, instrumented)? {
+            match part {
+                Part::Copy(id, contents) => write_raw(&mut out, id, contents),
+                Part::Custom(name, contents) => sections.carry_over(&mut out, name, contents)?,
+            }
+        }
+        sections.set_build_id(&mut out, id);
+        self.warnings.append(&mut sections.warnings);
+        let left_out = sections.dropped.into_iter();
+        self.dropped.extend(left_out.map(|name| format!("{name} of the debug information")));
+        Ok(out)
     }
 
     /// The name section with the new function indices and the names of what was
@@ -232,6 +381,13 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
         }
         Ok(Some(contents_of(&out)))
     }
+}
+
+/// The contents of a section that names a file.
+fn pointer(url: &str) -> Vec<u8> {
+    let mut contents = Vec::with_capacity(url.len() + 5);
+    url.encode(&mut contents);
+    contents
 }
 
 /// The name map, unchanged.

@@ -29,7 +29,7 @@ mod lists;
 mod map;
 mod tables;
 
-pub(crate) use map::CodeMap;
+pub(crate) use map::{CodeMap, Lookup};
 
 use std::collections::HashSet;
 

@@ -22,16 +22,20 @@
 //! # }
 //! ```
 //!
-//! Names, branch hints and debug information (DWARF 2 to 5) follow the code. What cannot
-//! is left out, and a [`Warning`] says so.
+//! Names, branch hints and debug information (DWARF 2 to 5) follow the code, and so do a
+//! source map and a file with debug information beside the module, if they are
+//! [given](Companions). What cannot is left out, and a [`Warning`] says so.
 //!
 //! The files stand in the order in which the data flows: `parse`, `scan`, `names`
-//! and `source` analyse, `select` and `plan` decide, `body`, `imports`, `layout`, `added`, `custom`, `dwarf`
-//! and `rewrite` write.
+//! and `source` analyse, `select`, `allocations` and `plan` decide, `body`, `imports`,
+//! `layout`, `added`, `custom`, `dwarf`, `source_map`, `companion`, `build_id` and `rewrite`
+//! write.
 
 mod added;
 mod allocations;
 mod body;
+mod build_id;
+mod companion;
 mod custom;
 mod dwarf;
 mod error;
@@ -46,9 +50,11 @@ mod scan;
 mod section;
 mod select;
 mod source;
+mod source_map;
 mod warning;
 
 pub use allocations::Allocator;
+pub use companion::{Companion, Companions};
 pub use error::Error;
 pub use names::demangle;
 pub use parse::{FuncIndex, Module, read_function_map};

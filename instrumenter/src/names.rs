@@ -49,7 +49,8 @@ impl Module<'_> {
 }
 
 /// The name that a Rust or C++ compiler made `raw` from, without hash and
-/// parameters; `raw` itself where it is no mangled name. Cut at 1,024 bytes.
+/// parameters; `raw` itself where it is no mangled name, or one of Swift: all demanglers
+/// for it are Swift's own, in C++. Cut at 1,024 bytes.
 pub fn demangle(raw: &str) -> String {
     let mut name = Bounded(String::new());
     if let Ok(demangled) = rustc_demangle::try_demangle(raw) {
@@ -136,6 +137,7 @@ mod tests {
             ("main", "main"),
             ("_Zebra", "_Zebra"),
             ("runtime.gcStart", "runtime.gcStart"),
+            ("$s4main5helloSSyYaKF", "$s4main5helloSSyYaKF"),
         ] {
             assert_eq!(demangle(raw), expected);
         }

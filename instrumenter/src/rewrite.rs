@@ -4,6 +4,8 @@
 //! imports, and types, functions, memories, globals and exports to theirs, so
 //! that nothing but the indices of defined functions changes.
 
+use std::ops::Range;
+
 use observe_abi::{dylibso, hooks, map};
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
@@ -13,12 +15,14 @@ use wasm_encoder::{
 use wasmparser::BinaryReader;
 
 use crate::body::CellPlace;
+use crate::companion::Companions;
 use crate::custom::{self, CustomSections};
 use crate::dwarf::{self, CodeMap};
 use crate::layout::{Layout, Shift};
 use crate::parse::{Module, Section};
 use crate::plan::{Abi, MAX_BODY, Plan};
 use crate::section::{Custom, append_items, items, write_raw};
+use crate::source_map::Moved;
 use crate::{Error, Warning, leb};
 
 /// An instrumented module.
@@ -28,10 +32,27 @@ pub struct Instrumented {
     pub wasm: Vec<u8>,
     /// What did not survive.
     pub warnings: Vec<Warning>,
+    /// The source map that was given, for the new code; `None` where none was given or a
+    /// warning says why it is not there, or where no function got hooks, since it is
+    /// right as it is.
+    pub source_map: Option<Vec<u8>>,
+    /// The module with debug information that was given, likewise.
+    pub debug_info: Option<Vec<u8>>,
 }
 
 impl Plan {
-    /// Carries the plan out on the module that it was made for.
+    /// Carries the plan out on the module that it was made for, without regard for files
+    /// beside it: see [`apply_with`](Self::apply_with).
+    ///
+    /// # Errors
+    ///
+    /// As for [`apply_with`](Self::apply_with).
+    pub fn apply(&self, module: &Module<'_>) -> Result<Instrumented, Error> {
+        self.apply_with(module, Companions::default())
+    }
+
+    /// Carries the plan out on the module that it was made for, and rewrites the files
+    /// beside it that are given.
     ///
     /// A plan that hooks nothing gives the same bytes back. The same module and
     /// plan give the same bytes each time.
@@ -39,11 +60,17 @@ impl Plan {
     /// # Errors
     ///
     /// [`Error::Invalid`], where the module refers to what it does not have.
-    pub fn apply(&self, module: &Module<'_>) -> Result<Instrumented, Error> {
+    pub fn apply_with(
+        &self,
+        module: &Module<'_>,
+        companions: Companions<'_>,
+    ) -> Result<Instrumented, Error> {
         if self.is_empty() {
-            return Ok(Instrumented { wasm: module.bytes.to_vec(), warnings: Vec::new() });
+            let wasm = module.bytes.to_vec();
+            let warnings = Vec::new();
+            return Ok(Instrumented { wasm, warnings, source_map: None, debug_info: None });
         }
-        Rewriter { layout: Layout::new(module, self)? }.rewrite()
+        Rewriter { layout: Layout::new(module, self)? }.rewrite(companions)
     }
 }
 
@@ -71,7 +98,7 @@ struct Rewriter<'m, 'a> {
 }
 
 impl Rewriter<'_, '_> {
-    fn rewrite(&self) -> Result<Instrumented, Error> {
+    fn rewrite(&self, companions: Companions<'_>) -> Result<Instrumented, Error> {
         let module = self.layout.module;
         let mut out = Vec::with_capacity(module.bytes.len() + module.bytes.len() / 16);
         out.extend_from_slice(&module.bytes[..8]);
@@ -80,10 +107,10 @@ impl Rewriter<'_, '_> {
         let named =
             |wanted| module.sections.iter().any(|s| s.custom.is_some_and(|c| c.0 == wanted));
         let mut producers = named(custom::PRODUCERS);
-        let mut custom_sections = CustomSections::new(&self.layout);
+        let mut custom_sections = CustomSections::new(&self.layout, companions);
         let dwarf = dwarf::Sections::new(module.sections.iter().filter_map(|s| s.custom));
         let mut code_map = None;
-        // Debug information that comes before the code has to wait for it.
+        // What tells of the code and comes before it has to wait for it.
         let mut waiting = Vec::new();
         for section in &module.sections {
             if let Some(at) = ORDER.iter().position(|&id| id as u8 == section.id) {
@@ -92,14 +119,16 @@ impl Rewriter<'_, '_> {
                 }
                 if ORDER[at] == SectionId::Code {
                     let map = code_map.insert(CodeMap::new());
-                    self.write_code(&mut out, (!dwarf.is_empty()).then_some(&mut *map))?;
-                    custom_sections.rewrite_dwarf(&dwarf, map);
+                    let wanted = !dwarf.is_empty() || custom_sections.follow_code();
+                    let new = self.write_code(&mut out, wanted.then_some(&mut *map))?;
+                    let old = module.code.clone();
+                    custom_sections.rewrite_debug_info(&dwarf, &Moved { map, old, new });
                 } else {
                     self.write_section(&mut out, ORDER[at], Some(section))?;
                 }
                 passed = at + 1;
             } else if let Some((name, contents)) = section.custom {
-                if dwarf::is_dwarf(name) && code_map.is_none() {
+                if custom::awaits_code(name) && code_map.is_none() {
                     waiting.push((name, contents));
                     continue;
                 }
@@ -108,9 +137,7 @@ impl Rewriter<'_, '_> {
                     custom::own_producers().append_to(&mut out);
                     producers = true;
                 }
-                if let Some(section) = custom_sections.carry_over(name, contents)? {
-                    section.append_to(&mut out);
-                }
+                custom_sections.carry_over(&mut out, name, contents)?;
             } else {
                 write_raw(&mut out, section.id, module.contents(section));
             }
@@ -119,9 +146,7 @@ impl Rewriter<'_, '_> {
             self.write_missing(&mut out, *id)?;
         }
         for (name, contents) in waiting {
-            if let Some(section) = custom_sections.carry_over(name, contents)? {
-                section.append_to(&mut out);
-            }
+            custom_sections.carry_over(&mut out, name, contents)?;
         }
         if let Abi::Observe = self.layout.plan.abi {
             let map = self.layout.plan.function_map(module).encode();
@@ -130,14 +155,14 @@ impl Rewriter<'_, '_> {
         if !producers {
             custom::own_producers().append_to(&mut out);
         }
-        Ok(Instrumented { wasm: out, warnings: custom_sections.into_warnings() })
+        custom_sections.finish(out)
     }
 
     /// Writes a section that was not there, if there is something to put in it.
     fn write_missing(&self, out: &mut Vec<u8>, id: SectionId) -> Result<(), Error> {
         match id {
             SectionId::Code if self.layout.added.is_empty() => Ok(()),
-            SectionId::Code => self.write_code(out, None),
+            SectionId::Code => self.write_code(out, None).map(drop),
             _ => self.write_section(out, id, None),
         }
     }
@@ -253,8 +278,13 @@ impl Rewriter<'_, '_> {
         Ok(())
     }
 
-    /// Writes the code; `map`, if given, learns where it went.
-    fn write_code(&self, out: &mut Vec<u8>, mut map: Option<&mut CodeMap>) -> Result<(), Error> {
+    /// Writes the code, and says where the contents of its section are; `map`, if given,
+    /// learns where each body went.
+    fn write_code(
+        &self,
+        out: &mut Vec<u8>,
+        mut map: Option<&mut CodeMap>,
+    ) -> Result<Range<usize>, Error> {
         out.push(SectionId::Code as u8);
         let length = out.len();
         // Filled in when it is known; five bytes hold any.
@@ -304,6 +334,6 @@ impl Rewriter<'_, '_> {
             size >>= 7;
         }
         out[start - 1] = size as u8;
-        Ok(())
+        Ok(start..out.len())
     }
 }

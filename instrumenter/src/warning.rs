@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::companion;
+
 /// Something of the module that does not survive its instrumentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,6 +17,26 @@ pub enum Warning {
     DebugInfo {
         /// The section in which it shows.
         section: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A section that names a file beside the module is left out, since the file would no
+    /// longer be true and was not given.
+    NotGiven {
+        /// The name of the section.
+        section: String,
+        /// The URL that it holds.
+        url: String,
+    },
+    /// The source map, and the section that names it, are left out, since the map cannot be
+    /// rewritten.
+    SourceMap {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The debug information in another file, and the section that names it, are left out,
+    /// since it cannot be rewritten.
+    ExternalDebugInfo {
         /// What is wrong with it.
         message: String,
     },
@@ -35,6 +57,23 @@ impl fmt::Display for Warning {
             ),
             Warning::DebugInfo { section, message } => {
                 write!(f, "the debug information cannot be rewritten: {section}: {message}")
+            }
+            Warning::NotGiven { section, url } => {
+                write!(
+                    f,
+                    "left out: {section}, since the file that it names was not given: {url:.200}"
+                )
+            }
+            Warning::SourceMap { message } => {
+                let section = companion::SOURCE_MAP;
+                write!(
+                    f,
+                    "left out: {section}, since the source map cannot be rewritten: {message}"
+                )
+            }
+            Warning::ExternalDebugInfo { message } => {
+                let section = companion::DEBUG_INFO;
+                write!(f, "left out: {section}, since its file cannot be rewritten: {message}")
             }
             Warning::Names { message } => {
                 write!(f, "a part of the name section is left out: {message}")

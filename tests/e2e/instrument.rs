@@ -1,7 +1,10 @@
 //! `observe instrument` and `observe inspect`, as scripts use them.
 
+use std::collections::HashMap;
+
 use crate::harness::{example, observe, output, stderr, stdout};
 use serde_json::Value;
+use wasmparser::{KnownCustom, Name, Payload};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -64,6 +67,62 @@ fn the_plan_tells_each_function_and_writes_nothing() {
     let text = plan(&[]);
     assert!(text.contains("compute::is_prime") && text.contains("+ loop"), "{text}");
     assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 1);
+}
+
+/// Names as compilers make them, and as people read them.
+const NAMES: [(&str, &str); 5] = [
+    ("_ZN4core3fmt9Formatter3pad17h1a2b3c4d5e6f7a8bE", "core::fmt::Formatter::pad"),
+    ("_RNvCskwGfYPst2Cb_3foo16example_function", "foo::example_function"),
+    ("_ZN3Foo3barEi", "Foo::bar"),
+    ("$s4main5helloSSyYaKF", "$s4main5helloSSyYaKF"),
+    ("main", "main"),
+];
+
+#[test]
+fn a_name_is_demangled_and_the_raw_one_kept() {
+    let functions = NAMES.map(|(raw, _)| format!("(func (@name \"{raw}\") (loop))"));
+    let wat = format!("(module (import \"env\" \"f\" (func)) {} (func))", functions.concat());
+    let plan = output(
+        observe().args(["instrument", "-", "--dry-run", "--format", "json"]),
+        wat.as_bytes(),
+    );
+    let plan = json(&stdout(&plan));
+    let functions = plan["functions"].as_array().expect("a list");
+    for (function, (raw, name)) in functions.iter().zip(NAMES) {
+        assert_eq!((&function["raw_name"], &function["name"]), (&raw.into(), &name.into()));
+    }
+    let nameless = functions.last().expect("functions");
+    assert_eq!(
+        (&nameless["raw_name"], &nameless["name"]),
+        (&Value::Null, &"wasm-function[6]".into())
+    );
+
+    let result = output(observe().args(["instrument", "-", "--all"]), wat.as_bytes());
+    let map = observe_instrumenter::read_function_map(&result.stdout);
+    let map = map.expect("it is instrumented").expect("it can be read");
+    // The hooks `enter` and `exit` come after the import.
+    let mut expected = NAMES.iter().zip(3..).zip(&map.functions);
+    let kept = raw_names(&result.stdout);
+    assert!(expected.all(|((&(raw, name), index), function)| {
+        kept.get(&index).is_some_and(|kept| kept == raw) && function.name == name
+    }));
+    assert_eq!(map.functions.len(), NAMES.len() + 1);
+    assert_eq!(kept.get(&8), None);
+}
+
+/// What the name section of a module calls its functions.
+fn raw_names(wasm: &[u8]) -> HashMap<u32, String> {
+    let mut names = HashMap::new();
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        let Payload::CustomSection(section) = payload.expect("a module") else { continue };
+        let KnownCustom::Name(section) = section.as_known() else { continue };
+        for subsection in section {
+            let Name::Function(map) = subsection.expect("it can be read") else { continue };
+            let read = map.into_iter().map(|naming| naming.expect("it can be read"));
+            names.extend(read.map(|naming| (naming.index, naming.name.to_owned())));
+        }
+    }
+    names
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! End-to-end tests: what a user does, on real programs, judged from outside.
 
 mod bad_input;
+mod beside;
 mod corpus;
 mod examples;
 mod harness;

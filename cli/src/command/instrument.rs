@@ -1,5 +1,7 @@
 //! `observe instrument`: a module in, a module with hooks out.
 
+mod beside;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +11,7 @@ use observe_abi::map::Cells;
 use observe_instrumenter::{Decision, Instrumented, Module, Plan, PlannedFunction, Selection};
 use serde_json::{Value, json};
 
+use self::beside::{Beside, BesideOpts};
 use crate::command::select::{SelectOpts, coverage};
 use crate::input::{self, Input};
 use crate::view::text::{clean, say};
@@ -23,6 +26,7 @@ use crate::view::units;
   observe instrument app.wasm                     writes app.observed.wasm
   observe instrument app.wasm -o out.wasm --all   hooks every function
   observe instrument app.wasm --dry-run           prints what would be done
+  observe instrument app.wasm --source-map s.map  writes app.observed.wasm.map, too
   observe instrument - <app.wat >out.wasm         reads the text format, too")]
 pub(crate) struct Opts {
     /// The module, in the binary or the text format; `-` is standard input
@@ -47,6 +51,9 @@ pub(crate) struct Opts {
     no_validate: bool,
 
     #[command(flatten)]
+    beside: BesideOpts,
+
+    #[command(flatten)]
     select: SelectOpts,
 }
 
@@ -68,13 +75,19 @@ impl Opts {
         }
         let plan = Plan::new(&module, &selection);
         if self.dry_run {
-            self.print_plan(&plan, &selection)?;
+            self.print_plan(&module, &plan, &selection)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let instrumented = plan.apply(&module).map_err(|error| input.error(&error))?;
         let output = self.output(&input);
-        input::write(&output, &instrumented.wasm)?;
-        self.print_summary(&input, &output, &plan, &selection, &instrumented)?;
+        let beside = self.beside.find(&input, &module, &output)?;
+        let instrumented = plan.apply_with(&module, beside.companions());
+        let instrumented = instrumented.map_err(|error| input.error(&error))?;
+        beside.check(&instrumented.warnings)?;
+        let mut files = beside.outputs(&instrumented);
+        // Last, since it names the others.
+        files.push((&output, &instrumented.wasm));
+        input::write(&files)?;
+        self.print_summary(&input, &output, &plan, &selection, &instrumented, &beside)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -86,10 +99,11 @@ impl Opts {
         }
     }
 
-    fn print_plan(&self, plan: &Plan, selection: &Selection) -> Result<()> {
+    fn print_plan(&self, module: &Module<'_>, plan: &Plan, selection: &Selection) -> Result<()> {
         let mut out = String::new();
         if self.format == Format::Json {
-            let functions: Vec<_> = plan.functions.iter().map(describe).collect();
+            let functions = plan.functions.iter().map(|function| describe(module, function));
+            let functions: Vec<_> = functions.collect();
             let plan = json!({
                 "functions": functions,
                 "cells": cells(plan),
@@ -121,11 +135,15 @@ impl Opts {
         plan: &Plan,
         selection: &Selection,
         instrumented: &Instrumented,
+        beside: &Beside,
     ) -> Result<()> {
         let (before, after) = (input.wasm.len(), instrumented.wasm.len());
         for warning in &instrumented.warnings {
-            say(&format!("observe: {}: {}\n", input.name, clean(&warning.to_string())));
+            let hint = beside::hint(warning);
+            say(&format!("observe: {}: {}{hint}\n", input.name, clean(&warning.to_string())));
         }
+        let files = beside.outputs(instrumented);
+        let files: Vec<_> = files.iter().map(|(path, _)| path.display().to_string()).collect();
         let to_stdout = output == Path::new("-");
         let text = match self.format {
             Format::Json => {
@@ -133,6 +151,7 @@ impl Opts {
                 let summary = json!({
                     "input": input.name,
                     "output": output.display().to_string(),
+                    "beside": files,
                     "bytes_before": before,
                     "bytes_after": after,
                     "functions": plan.functions.len(),
@@ -148,7 +167,11 @@ impl Opts {
                 let place =
                     if to_stdout { "standard output".into() } else { output.to_string_lossy() };
                 let size = units::bytes(after as u64);
-                format!("{place}: {size} ({growth:+.1} %), {coverage}")
+                let beside = match files.is_empty() {
+                    true => String::new(),
+                    false => format!("; beside it: {}", files.join(", ")),
+                };
+                format!("{place}: {size} ({growth:+.1} %), {coverage}{beside}")
             }
         };
         // Standard output may be taken by the module.
@@ -168,7 +191,7 @@ fn cells(plan: &Plan) -> &'static str {
 }
 
 /// A function of the plan, for scripts.
-fn describe(function: &PlannedFunction) -> Value {
+fn describe(module: &Module<'_>, function: &PlannedFunction) -> Value {
     let (id, reason) = match function.decision {
         Decision::Hook(id, reason) => (Some(id.0), reason.as_str()),
         Decision::Leave(omission) => (None, omission.as_str()),
@@ -177,6 +200,7 @@ fn describe(function: &PlannedFunction) -> Value {
     json!({
         "index": function.index.0,
         "name": function.name,
+        "raw_name": module.raw_name(function.index),
         "instructions": function.instructions,
         "hooked": id.is_some(),
         "id": id,

@@ -5,8 +5,10 @@
 
 mod align;
 mod compare;
+mod external;
 mod hostile;
 mod programs;
+mod source_map;
 mod written;
 
 use std::path::PathBuf;
@@ -16,10 +18,14 @@ use compare::{compare, load, sections};
 use observe_instrumenter::{Module, Plan, Selection};
 
 fn corpus(name: &str) -> Option<Vec<u8>> {
+    corpus_file(&format!("{name}.wasm"))
+}
+
+fn corpus_file(name: &str) -> Option<Vec<u8>> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    std::fs::read(cache.join("observe/corpus").join(format!("{name}.wasm"))).ok()
+    std::fs::read(cache.join("observe/corpus").join(name)).ok()
 }
 
 fn debug_sections(wasm: &[u8]) -> Vec<&str> {
