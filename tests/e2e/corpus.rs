@@ -4,6 +4,8 @@
 //!
 //! `tests/corpus/manifest.json` says what there is; its README, how to read it.
 
+mod table;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,11 @@ use observe_instrumenter::{Module, Plan, Selection};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wasmparser::{Validator, WasmFeatures};
-use wasmtime::{Config, Engine, Instance, Linker, Store, Val, ValType};
+use wasmtime::{Config, Engine, Instance, Linker, OptLevel, Store, Val, ValType};
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
+use wasmtime_wasi::random::Deterministic;
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 #[derive(Deserialize)]
 struct Manifest {
@@ -23,13 +29,20 @@ struct Manifest {
 #[derive(Deserialize)]
 struct Program {
     name: String,
+    language: String,
+    about: String,
     file: String,
+    /// Of what every machine has the same.
+    sha256: Option<String>,
     args: Option<Vec<String>>,
     stdin: Option<String>,
     dirs: Vec<Dir>,
     scratch: Option<Scratch>,
     expect: Option<Expect>,
     invoke: Option<Vec<Step>>,
+    /// The environment of a library.
+    #[serde(default)]
+    env: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -81,11 +94,11 @@ struct Done {
     files: HashMap<String, String>,
 }
 
-/// Runs a command with what it expects of the host around it.
-fn run(
-    program: &Program,
-    go: impl Fn(&[(PathBuf, String)], &[u8]) -> (Option<i32>, Vec<u8>),
-) -> Done {
+/// A folder of the host, and what the guest calls it.
+type Opened = (PathBuf, String);
+
+/// The folders that a program needs. The first is gone when its guard is.
+fn folders(program: &Program) -> (tempfile::TempDir, Vec<Opened>) {
     let mut dirs: Vec<_> = program
         .dirs
         .iter()
@@ -100,6 +113,12 @@ fn run(
         }
         dirs.push((folder.path().to_owned(), scratch.guest.clone()));
     }
+    (folder, dirs)
+}
+
+/// Runs a command with what it expects of the host around it.
+fn run(program: &Program, go: impl Fn(&[Opened], &[u8]) -> (Option<i32>, Vec<u8>)) -> Done {
+    let (folder, dirs) = folders(program);
     let (exit, stdout) = go(&dirs, program.stdin.as_deref().unwrap_or_default().as_bytes());
     let files = std::fs::read_dir(folder.path()).expect("readable").map(|entry| {
         let entry = entry.expect("readable");
@@ -132,8 +151,6 @@ fn observed(program: &Program, options: &[&str]) -> (Done, String) {
 
 /// Runs a program in wasmtime alone.
 fn plain(program: &Program) -> Done {
-    use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
-    use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder, p1};
     run(program, |dirs, stdin| {
         let engine = engine();
         let module = wasmtime::Module::from_file(&engine, path(program)).expect("it compiles");
@@ -161,6 +178,8 @@ fn plain(program: &Program) -> Done {
 fn engine() -> Engine {
     let mut config = Config::new();
     config.wasm_exceptions(true).max_wasm_stack(1 << 20);
+    // Most of the time goes into compiling.
+    config.cranelift_opt_level(OptLevel::None);
     Engine::new(&config).expect("an engine")
 }
 
@@ -232,17 +251,23 @@ fn every_program_stays_valid() {
         let wasm = std::fs::read(path(&program)).expect("it is there");
         let module =
             Module::parse(&wasm).unwrap_or_else(|error| panic!("{}: {error}", program.name));
-        let plan = Plan::new(&module, &Selection::all());
-        assert!(plan.hooked().count() > 0, "{}", program.name);
-        let instrumented = plan.apply(&module).unwrap_or_else(|e| panic!("{}: {e}", program.name));
-        Validator::new_with_features(WasmFeatures::all())
-            .validate_all(&instrumented.wasm)
-            .unwrap_or_else(|error| panic!("{}: {error}", program.name));
+        for (way, selection) in [("default", Selection::default()), ("all", Selection::all())] {
+            let name = format!("{}, {way}", program.name);
+            let plan = Plan::new(&module, &selection);
+            assert!(plan.hooked().count() > 0, "{name}");
+            let instrumented = plan.apply(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
+            Validator::new_with_features(WasmFeatures::all())
+                .validate_all(&instrumented.wasm)
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let growth = instrumented.wasm.len() as f64 / wasm.len() as f64 - 1.0;
+            println!("{name}: {} bytes, {:+.1} %", wasm.len(), 100.0 * growth);
+        }
     }
 }
 
 struct State {
     recorder: Recorder,
+    wasi: WasiP1Ctx,
 }
 
 #[test]
@@ -257,8 +282,20 @@ fn libraries_give_the_same_results() {
         let mut linker = Linker::new(&engine);
         observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)
             .expect("an empty linker");
+        p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi).expect("WASI");
         linker.define_unknown_imports_as_traps(module.module()).expect("functions");
-        let mut store = Store::new(&engine, State { recorder: module.recorder() });
+        let (_folder, dirs) = folders(program);
+        let mut builder = WasiCtxBuilder::new();
+        for (name, value) in &program.env {
+            builder.env(name, value);
+        }
+        // Addresses may depend on the seed of hashes.
+        builder.secure_random(Deterministic::new(vec![7]));
+        for (host, guest) in dirs {
+            builder.preopened_dir(host, guest, FsPerms::ReadWrite).expect("a folder");
+        }
+        let state = State { recorder: module.recorder(), wasi: builder.build_p1() };
+        let mut store = Store::new(&engine, state);
         store.data_mut().recorder.start(observe_host::TraceOptions::new(&program.name));
         let instance = linker.instantiate(&mut store, module.module()).expect("it links");
         for step in program.invoke.iter().flatten() {

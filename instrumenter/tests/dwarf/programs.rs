@@ -1,9 +1,11 @@
-//! Programs that compilers make when they are there, and what LLVM's checker says.
+//! Programs that compilers make, and what LLVM's checker says.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::cache;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dwarf/programs");
 
@@ -54,19 +56,17 @@ pub(crate) fn rust(arguments: &[&str]) -> Vec<u8> {
     })
 }
 
-pub(crate) fn zig(arguments: &[&str]) -> Option<Vec<u8>> {
-    let there = Command::new("python3").args(["-m", "ziglang", "version"]).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        println!("Zig is not there: pip install ziglang");
-        return None;
-    }
-    let wasm = compile("python3", |command, out| {
+pub(crate) fn zig(arguments: &[&str]) -> Vec<u8> {
+    let python = cache().join("venv/bin/python");
+    compile(&python.to_string_lossy(), |command, out| {
         command
             .args(["-m", "ziglang", "build-exe", "-target", "wasm32-wasi", "-fno-strip"])
             .args(arguments);
+        for folder in ["ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"] {
+            command.env(folder, cache().join("zig"));
+        }
         command.arg(format!("-femit-bin={}", out.display())).arg(format!("{SOURCES}/main.zig"));
-    });
-    Some(wasm)
+    })
 }
 
 /// Whether `llvm-dwarfdump --verify` finds nothing in the new module that it did not

@@ -131,8 +131,8 @@ fn assembly_script() {
 
 #[test]
 fn emscripten() {
-    let wasm = corpus("tree-sitter").expect("not there: run tests/setup");
-    let map = crate::corpus_file("tree-sitter.wasm.map").expect("not there: run tests/setup");
+    let wasm = corpus("tree-sitter");
+    let map = crate::corpus_file("tree-sitter.wasm.map");
     // It names sources that it does not list.
     let mut map: Value = serde_json::from_slice(&map).expect("JSON");
     let sources = map["sources"].as_array_mut().expect("a list");
