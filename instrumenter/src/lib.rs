@@ -25,17 +25,21 @@
 //! Names, branch hints and debug information (DWARF 2 to 5) follow the code. What cannot
 //! is left out, and a [`Warning`] says so.
 //!
-//! The files stand in the order in which the data flows: `parse`, `scan`, `names`
-//! and `source` analyse, `select` and `plan` decide, `body`, `layout`, `custom`, `dwarf`
-//! and `rewrite` write.
+//! The files stand in the order in which the data flows: `parse`, `scan`, `names`, `owner`,
+//! `source` and `calls` analyse, `select`, `growth` and `plan` decide, which `coverage` sums
+//! up, and `body`, `layout`, `custom`, `dwarf` and `rewrite` write.
 
 mod body;
+mod calls;
+mod coverage;
 mod custom;
 mod dwarf;
 mod error;
+mod growth;
 mod layout;
 mod leb;
 mod names;
+mod owner;
 mod parse;
 mod plan;
 mod rewrite;
@@ -45,12 +49,13 @@ mod select;
 mod source;
 mod warning;
 
+pub use coverage::{Coverage, OwnerCoverage};
 pub use error::Error;
 pub use names::demangle;
 pub use parse::{FuncIndex, Module, read_function_map};
 pub use plan::{Decision, HookId, Plan, PlannedFunction};
 pub use rewrite::Instrumented;
 pub use scan::Exceptions;
-pub use select::{DEFAULT_MIN_INSTRUCTIONS, Omission, Reason, Selection};
+pub use select::{DEFAULT_MAX_GROWTH, DEFAULT_MIN_INSTRUCTIONS, Omission, Reason, Selection};
 pub use source::SourceLocation;
 pub use warning::Warning;

@@ -2,10 +2,12 @@
 
 use observe_abi::map;
 
-use crate::parse::{FuncIndex, Module};
+use crate::growth;
+use crate::parse::{FuncIndex, Function, Module};
 use crate::scan::Exceptions;
-use crate::select::{Candidate, Omission, Reason, Selection};
+use crate::select::{Omission, Reason, Selection};
 use crate::source::{SourceLocation, Sources};
+use crate::warning::Warning;
 
 /// The number of hooked functions from which cells live in a memory.
 ///
@@ -41,6 +43,8 @@ pub struct Plan {
     pub cells: map::Cells,
     /// How hooked functions catch exceptions that leave them.
     pub exceptions: Exceptions,
+    /// What the selection asked that the module does not answer.
+    pub warnings: Vec<Warning>,
 }
 
 /// A decision for one function.
@@ -71,45 +75,42 @@ impl Plan {
     /// Decides for each function of a module.
     pub fn new(module: &Module<'_>, selection: &Selection) -> Self {
         let sources = Sources::new(module);
+        let judge = selection.judge(module, &sources);
+        let mut verdicts: Vec<_> = module
+            .functions
+            .iter()
+            .enumerate()
+            .map(|(place, function)| {
+                let name = module.name(FuncIndex(module.first_defined() + place as u32));
+                let verdict = judge.judge(place, function, &name);
+                (name, verdict.and_then(|reason| can_have_hooks(module, function).map(|()| reason)))
+            })
+            .collect();
+        if let Some(percent) = selection.growth_limit() {
+            growth::limit(module, percent, &mut verdicts);
+        }
         let mut next = 0;
-        let functions: Vec<_> = (module.first_defined()..)
-            .zip(module.functions.iter().enumerate())
-            .map(|(index, (place, function))| {
-                let index = FuncIndex(index);
-                let body = &function.body;
-                let name = module.name(index);
-                let exported =
-                    module.start == Some(index) || module.export_names(index).next().is_some();
-                let candidate =
-                    Candidate { name: &name, raw_name: module.raw_name(index), exported, body };
-                let ty = module.function_type(function);
-                let params = ty.map_or(0, |ty| ty.ty.params().len());
-                let size = body.bytes.len() + HOOK_BYTES + HOOK_BYTES_PER_SITE * body.sites.len();
-                let decision = match selection.judge(&candidate) {
-                    Err(omission) => Decision::Leave(omission),
-                    Ok(_) if ty.is_none_or(|ty| ty.shared) => Decision::Leave(Omission::Shared),
-                    Ok(_) if u64::from(body.locals) + params as u64 >= MAX_LOCALS => {
-                        Decision::Leave(Omission::TooLarge)
-                    }
-                    Ok(_) if size > MAX_BODY => Decision::Leave(Omission::TooLarge),
+        let functions = (module.first_defined()..)
+            .zip(module.functions.iter().zip(verdicts).enumerate())
+            .map(|(index, (place, (function, (name, verdict))))| {
+                let (decision, source) = match verdict {
                     Ok(reason) => {
-                        let id = HookId(next);
                         next += 1;
-                        Decision::Hook(id, reason)
+                        (Decision::Hook(HookId(next - 1), reason), sources.of(place))
                     }
+                    Err(omission) => (Decision::Leave(omission), None),
                 };
-                let source = match decision {
-                    Decision::Hook(..) => sources.of(place),
-                    Decision::Leave(_) => None,
-                };
-                PlannedFunction { index, name, source, instructions: body.instructions, decision }
+                let (index, instructions) = (FuncIndex(index), function.body.instructions);
+                PlannedFunction { index, name, source, instructions, decision }
             })
             .collect();
         let cells = match next as usize >= CELLS_IN_MEMORY_FROM && module.memories < MAX_MEMORIES {
             true => map::Cells::Memory,
             false => map::Cells::Globals,
         };
-        Plan { functions, cells, exceptions: module.exceptions }
+        let unanswered = selection.asks_for_sources() && sources.is_empty();
+        let warnings = unanswered.then_some(Warning::NoSources).into_iter().collect();
+        Plan { functions, cells, exceptions: module.exceptions, warnings }
     }
 
     /// The functions that get hooks, by id.
@@ -142,5 +143,19 @@ impl Plan {
             })
             .collect();
         map::FunctionMap { cells: self.cells, imports: module.first_defined(), files, functions }
+    }
+}
+
+/// Whether hooks in a function would be valid and leave it within the limits of engines.
+fn can_have_hooks(module: &Module<'_>, function: &Function<'_>) -> Result<(), Omission> {
+    let body = &function.body;
+    let Some(ty) = module.function_type(function).filter(|ty| !ty.shared) else {
+        return Err(Omission::Shared);
+    };
+    let locals = u64::from(body.locals) + ty.ty.params().len() as u64;
+    let size = body.bytes.len() + HOOK_BYTES + HOOK_BYTES_PER_SITE * body.sites.len();
+    match locals >= MAX_LOCALS || size > MAX_BODY {
+        true => Err(Omission::TooLarge),
+        false => Ok(()),
     }
 }

@@ -23,6 +23,9 @@ pub enum Warning {
         /// What is wrong with it.
         message: String,
     },
+    /// A [`Selection`](crate::Selection) has rules by source path, which match nothing,
+    /// since the module has no line tables.
+    NoSources,
 }
 
 impl fmt::Display for Warning {
@@ -36,6 +39,10 @@ impl fmt::Display for Warning {
             Warning::DebugInfo { section, message } => {
                 write!(f, "the debug information cannot be rewritten: {section}: {message}")
             }
+            Warning::NoSources => f.write_str(
+                "has no debug information (DWARF) that tells source paths, so that no function \
+                 matches a rule by source",
+            ),
             Warning::Names { message } => {
                 write!(f, "a part of the name section is left out: {message}")
             }

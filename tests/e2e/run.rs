@@ -344,7 +344,8 @@ fn an_instrumented_module_runs_as_it_is() {
     let dir = tempfile::tempdir().expect("a folder");
     let out = dir.path().join("out.wasm");
     let out = out.to_str().expect("it is Unicode");
-    let written = output(observe().args(["instrument", "examples/vowels.wasm", "-o", out]), b"");
+    let arguments = ["instrument", "examples/vowels.wasm", "--all", "-o", out];
+    let written = output(observe().args(arguments), b"");
     assert!(written.status.success(), "{}", stderr(&written));
     let result = output(observe().args(["run", out, "--top", "100"]), b"Hello, world!");
     assert_eq!(stdout(&result), "3\n", "{}", stderr(&result));
