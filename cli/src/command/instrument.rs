@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use observe_abi::map::Cells;
-use observe_instrumenter::{Decision, Instrumented, Module, Plan, PlannedFunction, Selection};
+use observe_instrumenter::{Decision, Instrumented, Module, Plan, PlannedFunction};
 use serde_json::{Value, json};
 
-use crate::command::select::{SelectOpts, coverage};
+use crate::command::coverage;
+use crate::command::select::{Chosen, SelectOpts};
 use crate::input::{self, Input};
 use crate::view::text::{clean, say};
 use crate::view::units;
@@ -60,21 +61,24 @@ pub(crate) enum Format {
 
 impl Opts {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let selection = self.select.selection()?;
+        let chosen = self.select.selection(&self.input)?;
         let input = Input::read(&self.input)?;
         let module = Module::parse(&input.wasm).map_err(|error| input.error(&error))?;
         if !self.no_validate {
             input.validate()?;
         }
-        let plan = Plan::new(&module, &selection);
+        let plan = Plan::new(&module, &chosen.selection);
+        for warning in &plan.warnings {
+            say(&format!("observe: {}: {warning}\n", clean(&input.name)));
+        }
         if self.dry_run {
-            self.print_plan(&plan, &selection)?;
+            self.print_plan(&module, &plan, &chosen)?;
             return Ok(ExitCode::SUCCESS);
         }
         let instrumented = plan.apply(&module).map_err(|error| input.error(&error))?;
         let output = self.output(&input);
         input::write(&output, &instrumented.wasm)?;
-        self.print_summary(&input, &output, &plan, &selection, &instrumented)?;
+        self.print_summary(&input, &output, &plan, &chosen, &instrumented)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -86,12 +90,15 @@ impl Opts {
         }
     }
 
-    fn print_plan(&self, plan: &Plan, selection: &Selection) -> Result<()> {
+    fn print_plan(&self, module: &Module<'_>, plan: &Plan, chosen: &Chosen) -> Result<()> {
         let mut out = String::new();
         if self.format == Format::Json {
-            let functions: Vec<_> = plan.functions.iter().map(describe).collect();
+            let functions: Vec<_> =
+                plan.functions.iter().map(|function| describe(function, module)).collect();
             let plan = json!({
                 "functions": functions,
+                "coverage": coverage::json(plan, Some(module)),
+                "config": coverage::config(chosen.config.as_deref()),
                 "cells": cells(plan),
                 "exceptions": format!("{:?}", plan.exceptions).to_lowercase(),
             });
@@ -110,7 +117,11 @@ impl Opts {
             }
             writeln!(out)?;
         }
-        writeln!(out, "{}", coverage(plan, selection))?;
+        let owners = coverage::owners(plan, module);
+        if !owners.is_empty() {
+            write!(out, "\n{owners}\n")?;
+        }
+        writeln!(out, "{}", coverage::line(plan, chosen))?;
         input::print(out.as_bytes())
     }
 
@@ -119,7 +130,7 @@ impl Opts {
         input: &Input,
         output: &Path,
         plan: &Plan,
-        selection: &Selection,
+        chosen: &Chosen,
         instrumented: &Instrumented,
     ) -> Result<()> {
         let (before, after) = (input.wasm.len(), instrumented.wasm.len());
@@ -129,7 +140,8 @@ impl Opts {
         let to_stdout = output == Path::new("-");
         let text = match self.format {
             Format::Json => {
-                let warnings = instrumented.warnings.iter().map(ToString::to_string);
+                let warnings =
+                    plan.warnings.iter().chain(&instrumented.warnings).map(ToString::to_string);
                 let summary = json!({
                     "input": input.name,
                     "output": output.display().to_string(),
@@ -137,6 +149,8 @@ impl Opts {
                     "bytes_after": after,
                     "functions": plan.functions.len(),
                     "hooked": plan.hooked().count(),
+                    "coverage": coverage::json(plan, None),
+                    "config": coverage::config(chosen.config.as_deref()),
                     "cells": cells(plan),
                     "warnings": warnings.collect::<Vec<_>>(),
                 });
@@ -144,7 +158,7 @@ impl Opts {
             }
             Format::Text => {
                 let growth = (after as f64 / before as f64 - 1.0) * 100.0;
-                let coverage = coverage(plan, selection);
+                let coverage = coverage::line(plan, chosen);
                 let place =
                     if to_stdout { "standard output".into() } else { output.to_string_lossy() };
                 let size = units::bytes(after as u64);
@@ -168,7 +182,7 @@ fn cells(plan: &Plan) -> &'static str {
 }
 
 /// A function of the plan, for scripts.
-fn describe(function: &PlannedFunction) -> Value {
+fn describe(function: &PlannedFunction, module: &Module<'_>) -> Value {
     let (id, reason) = match function.decision {
         Decision::Hook(id, reason) => (Some(id.0), reason.as_str()),
         Decision::Leave(omission) => (None, omission.as_str()),
@@ -177,6 +191,7 @@ fn describe(function: &PlannedFunction) -> Value {
     json!({
         "index": function.index.0,
         "name": function.name,
+        "owner": module.owner(&function.name),
         "instructions": function.instructions,
         "hooked": id.is_some(),
         "id": id,
