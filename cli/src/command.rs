@@ -1,5 +1,6 @@
 //! One file for each subcommand.
 
+mod coverage;
 pub(crate) mod inspect;
 pub(crate) mod instrument;
 pub(crate) mod run;

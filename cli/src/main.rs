@@ -1,6 +1,7 @@
 //! Observability for WebAssembly, on the command line.
 
 mod command;
+mod config;
 mod exit_code;
 mod input;
 mod progress;

@@ -55,6 +55,14 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// A glob of a [`Selection`](crate::Selection) is none, or is too long.
+    #[error("`{pattern}` is not a glob: {message}")]
+    Glob {
+        /// The glob.
+        pattern: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The instrumented module would have more of something than WebAssembly allows.
     #[error("cannot be instrumented: {0}")]
     Limit(&'static str),

@@ -26,23 +26,27 @@
 //! source map and a file with debug information beside the module, if they are
 //! [given](Companions). What cannot is left out, and a [`Warning`] says so.
 //!
-//! The files stand in the order in which the data flows: `parse`, `scan`, `names`
-//! and `source` analyse, `select`, `allocations` and `plan` decide, `body`, `imports`,
-//! `layout`, `added`, `custom`, `dwarf`, `source_map`, `companion`, `build_id` and `rewrite`
-//! write.
+//! The files stand in the order in which the data flows: `parse`, `scan`, `names`, `owner`,
+//! `source` and `calls` analyse, `select`, `growth`, `allocations` and `plan` decide, which
+//! `coverage` sums up, and `body`, `imports`, `layout`, `added`, `custom`, `dwarf`,
+//! `source_map`, `companion`, `build_id` and `rewrite` write.
 
 mod added;
 mod allocations;
 mod body;
 mod build_id;
+mod calls;
 mod companion;
+mod coverage;
 mod custom;
 mod dwarf;
 mod error;
+mod growth;
 mod imports;
 mod layout;
 mod leb;
 mod names;
+mod owner;
 mod parse;
 mod plan;
 mod rewrite;
@@ -55,6 +59,7 @@ mod warning;
 
 pub use allocations::Allocator;
 pub use companion::{Companion, Companions};
+pub use coverage::{Coverage, OwnerCoverage};
 pub use error::Error;
 pub use names::demangle;
 pub use parse::{FuncIndex, Module, read_function_map};

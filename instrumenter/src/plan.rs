@@ -3,10 +3,12 @@
 use observe_abi::map;
 
 use crate::allocations::{self, Allocator};
-use crate::parse::{FuncIndex, Module};
+use crate::growth;
+use crate::parse::{FuncIndex, Function, Module};
 use crate::scan::Exceptions;
-use crate::select::{Candidate, Omission, Reason, Selection};
+use crate::select::{Omission, Reason, Selection};
 use crate::source::{SourceLocation, Sources};
+use crate::warning::Warning;
 
 /// The number of hooked functions from which cells live in a memory.
 ///
@@ -43,12 +45,14 @@ pub struct Plan {
     pub functions: Vec<PlannedFunction>,
     /// Functions whose calls will be told for the heap's sake, by index.
     pub allocators: Vec<Allocator>,
-    /// The hooks that it will call.
+    /// Whose hooks will be called.
     pub abi: Abi,
     /// Where the cells will be.
     pub cells: map::Cells,
     /// How hooked functions catch exceptions that leave them.
     pub exceptions: Exceptions,
+    /// What the selection asked that the module does not answer.
+    pub warnings: Vec<Warning>,
 }
 
 /// Whose hooks an instrumented module calls.
@@ -90,61 +94,67 @@ impl Plan {
     /// Decides for each function of a module.
     pub fn new(module: &Module<'_>, selection: &Selection) -> Self {
         let sources = Sources::new(module);
+        let judge = selection.judge(module, &sources);
+        let mut verdicts: Vec<_> = module
+            .functions
+            .iter()
+            .enumerate()
+            .map(|(place, function)| {
+                let name = module.name(FuncIndex(module.first_defined() + place as u32));
+                let verdict = judge.judge(place, function, &name);
+                (name, verdict.and_then(|reason| can_have_hooks(module, function).map(|()| reason)))
+            })
+            .collect();
+        if let Some(percent) = selection.growth_limit() {
+            growth::limit(module, percent, &mut verdicts);
+        }
         let mut next = 0;
-        let imports: Vec<_> = (0..)
+        let imports = (0..)
             .zip(&module.imports)
             .map(|(index, import)| {
-                let name = module.name(FuncIndex(index));
+                let index = FuncIndex(index);
+                let name = module.name(index);
+                let verdict = judge.judge_import(import.module, &name);
                 let ty = module.function_type(import.type_index);
-                let decision = match selection.judge_import(import.module, &name) {
-                    Err(omission) => Decision::Leave(omission),
+                let decision = match verdict {
                     Ok(_) if ty.is_none_or(|ty| ty.shared) => Decision::Leave(Omission::Shared),
                     Ok(reason) => hook(&mut next, reason),
+                    Err(omission) => Decision::Leave(omission),
                 };
-                let index = FuncIndex(index);
                 PlannedFunction { index, name, source: None, instructions: 0, decision }
             })
             .collect();
-        let functions: Vec<_> = (module.first_defined()..)
-            .zip(module.functions.iter().enumerate())
-            .map(|(index, (place, function))| {
-                let index = FuncIndex(index);
-                let body = &function.body;
-                let name = module.name(index);
-                let exported =
-                    module.start == Some(index) || module.export_names(index).next().is_some();
-                let candidate =
-                    Candidate { name: &name, raw_name: module.raw_name(index), exported, body };
-                let ty = module.function_type(function.type_index);
-                let params = ty.map_or(0, |ty| ty.ty.params().len());
-                let size = body.bytes.len() + HOOK_BYTES + HOOK_BYTES_PER_SITE * body.sites.len();
-                let decision = match selection.judge(&candidate) {
-                    Err(omission) => Decision::Leave(omission),
-                    Ok(_) if ty.is_none_or(|ty| ty.shared) => Decision::Leave(Omission::Shared),
-                    Ok(_) if u64::from(body.locals) + params as u64 >= MAX_LOCALS => {
-                        Decision::Leave(Omission::TooLarge)
-                    }
-                    Ok(_) if size > MAX_BODY => Decision::Leave(Omission::TooLarge),
-                    Ok(reason) => hook(&mut next, reason),
+        let functions = (module.first_defined()..)
+            .zip(module.functions.iter().zip(verdicts).enumerate())
+            .map(|(index, (place, (function, (name, verdict))))| {
+                let (decision, source) = match verdict {
+                    Ok(reason) => (hook(&mut next, reason), sources.of(place)),
+                    Err(omission) => (Decision::Leave(omission), None),
                 };
-                let source = match decision {
-                    Decision::Hook(..) => sources.of(place),
-                    Decision::Leave(_) => None,
-                };
-                PlannedFunction { index, name, source, instructions: body.instructions, decision }
+                let (index, instructions) = (FuncIndex(index), function.body.instructions);
+                PlannedFunction { index, name, source, instructions, decision }
             })
             .collect();
-        let cells =
-            match next as usize >= CELLS_IN_MEMORY_FROM && module.memories.len() < MAX_MEMORIES {
-                true => map::Cells::Memory,
-                false => map::Cells::Globals,
-            };
+        let room = module.memories.len() < MAX_MEMORIES;
+        let cells = match next as usize >= CELLS_IN_MEMORY_FROM && room {
+            true => map::Cells::Memory,
+            false => map::Cells::Globals,
+        };
         let allocators = match selection.tells_allocations() {
             true => allocations::find(module),
             false => Vec::new(),
         };
-        let abi = Abi::default();
-        Plan { imports, functions, allocators, abi, cells, exceptions: module.exceptions }
+        let unanswered = selection.asks_for_sources() && sources.is_empty();
+        let warnings = unanswered.then_some(Warning::NoSources).into_iter().collect();
+        Plan {
+            imports,
+            functions,
+            allocators,
+            abi: Abi::default(),
+            cells,
+            exceptions: module.exceptions,
+            warnings,
+        }
     }
 
     /// The functions of the module that get hooks.
@@ -207,9 +217,23 @@ impl PlannedFunction {
     }
 }
 
-/// The next id.
+/// Hooks, with the next id.
 fn hook(next: &mut u32, reason: Reason) -> Decision {
     let id = HookId(*next);
     *next += 1;
     Decision::Hook(id, reason)
+}
+
+/// Whether hooks in a function would be valid and leave it within the limits of engines.
+fn can_have_hooks(module: &Module<'_>, function: &Function<'_>) -> Result<(), Omission> {
+    let body = &function.body;
+    let Some(ty) = module.function_type(function.type_index).filter(|ty| !ty.shared) else {
+        return Err(Omission::Shared);
+    };
+    let locals = u64::from(body.locals) + ty.ty.params().len() as u64;
+    let size = body.bytes.len() + HOOK_BYTES + HOOK_BYTES_PER_SITE * body.sites.len();
+    match locals >= MAX_LOCALS || size > MAX_BODY {
+        true => Err(Omission::TooLarge),
+        false => Ok(()),
+    }
 }

@@ -39,6 +39,16 @@ impl Sources {
         Sources(lines.found)
     }
 
+    /// Whether nothing is known of any function.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The path of the file in which the function at the given place begins.
+    pub(crate) fn path(&self, function: usize) -> Option<&str> {
+        self.0.get(&function).map(|location| &*location.file)
+    }
+
     /// The line that the function at the given place begins with.
     pub(crate) fn of(&self, function: usize) -> Option<SourceLocation> {
         self.0.get(&function).cloned()

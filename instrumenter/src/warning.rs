@@ -45,6 +45,9 @@ pub enum Warning {
         /// What is wrong with it.
         message: String,
     },
+    /// A [`Selection`](crate::Selection) has rules by source path, which match nothing,
+    /// since the module has no line tables.
+    NoSources,
 }
 
 impl fmt::Display for Warning {
@@ -75,6 +78,10 @@ impl fmt::Display for Warning {
                 let section = companion::DEBUG_INFO;
                 write!(f, "left out: {section}, since its file cannot be rewritten: {message}")
             }
+            Warning::NoSources => f.write_str(
+                "has no debug information (DWARF) that tells source paths, so that no function \
+                 matches a rule by source",
+            ),
             Warning::Names { message } => {
                 write!(f, "a part of the name section is left out: {message}")
             }

@@ -149,6 +149,12 @@ fn options_are_checked() {
         ),
         (&["run", "examples/compute.wasm", "--invoke", "add", "1", "x"], &["`x`", "i32"]),
         (&["run", "examples/vowels.wasm", "--include", "(("], &["`((`"]),
+        (&["run", "examples/vowels.wasm", "--exclude-source", "a["], &["`a[`", "glob"]),
+        (
+            &["run", "examples/vowels.wasm", "--config", "no/such.toml"],
+            &["no/such.toml", "No such"],
+        ),
+        (&["instrument", "examples/vowels.wasm", "--config", "."], &[".: cannot be read"]),
         (&["run", "examples/vowels.wasm", "--min-instructions", "1", "--dir", "x::"], &["x::"]),
         (&["run", "examples/vowels.wasm", "--dir", "/does/not/exist"], &["/does/not/exist"]),
         (&["run", "examples/vowels.wasm", "--env", "NOT_SET_HERE"], &["NOT_SET_HERE"]),
@@ -157,6 +163,63 @@ fn options_are_checked() {
     ] {
         let result = output(observe().args(arguments), b"");
         assert_one_line(&result, words, &arguments.join(" "));
+    }
+}
+
+#[test]
+fn a_configuration_is_checked() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::copy(example("compute.wasm"), dir.path().join("app.wasm")).expect("can be copied");
+    let long = " ".repeat(2 << 20);
+    for (config, words) in [
+        (&b"[select]\ninclde = []"[..], &["observe.toml:2:1: ", "`inclde`", "`include`"][..]),
+        (b"[select]\nmin_instructions = 3", &["observe.toml:2:1: ", "`min-instructions`"]),
+        (b"select.zzz = 1", &["observe.toml:1:8: ", "`zzz`, only include, exclude, "]),
+        (b"[selct]", &["observe.toml:1:2: ", "`selct`", "`select`"]),
+        (b"[select]\n\nall = 'yes'", &["observe.toml:3:7: ", "string", "a boolean"]),
+        (b"select.include = 'x'", &["observe.toml:1:18: ", "string", "sequence"]),
+        (b"select.exclude = ['a', 5]", &["observe.toml:1:24: ", "integer", "a string"]),
+        (b"select.max-depth = -1", &["observe.toml:1:20: ", "-1"]),
+        (b"select.max-growth = nan", &["observe.toml:1:21: ", "percent"]),
+        (b"select.max-growth = -5", &["observe.toml:1:21: ", "percent"]),
+        (b"select = {\n include = [\n  '((' ] }", &["observe.toml:3:3: ", "`((`"]),
+        (b"select.exclude-source = ['a[']", &["observe.toml:1:26: ", "`a[`"]),
+        (b"select = { all = true, loops = true }", &["observe.toml: ", "`all`", "`loops`"]),
+        (b"select = { exports = true, max-depth = 1 }", &["`exports`", "`max-depth`"]),
+        (b"[select", &["observe.toml:1:8: "]),
+        (b"[select]\nall = true\nall = true", &["observe.toml:3:1: ", "duplicate"]),
+        (b"\xff", &["observe.toml: is not UTF-8"]),
+        (long.as_bytes(), &["observe.toml: is larger than 1 MiB"]),
+    ] {
+        std::fs::write(dir.path().join("observe.toml"), config).expect("can be written");
+        let what = String::from_utf8_lossy(&config[..config.len().min(80)]);
+        for command in [&["instrument", "app.wasm"][..], &["run", "app.wasm", "--invoke=add"]] {
+            let result = output(observe().current_dir(dir.path()).args(command), b"");
+            assert_one_line(&result, words, &what);
+        }
+    }
+    let arrays = format!("select.include = {}", "[".repeat(100_000));
+    std::fs::write(dir.path().join("observe.toml"), arrays).expect("can be written");
+    let result = output(observe().current_dir(dir.path()).args(["instrument", "app.wasm"]), b"");
+    assert_one_line(&result, &["observe.toml:"], "arrays in arrays");
+    assert!(!dir.path().join("app.observed.wasm").exists());
+}
+
+/// What clap says takes several lines.
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    for options in [
+        &["--all", "--exports"][..],
+        &["--loops", "--min-instructions", "3"],
+        &["--exports", "--max-depth", "1"],
+        &["--config", "x.toml", "--no-config"],
+        &["--max-growth", "-1"],
+        &["--max-growth=nan"],
+        &["--max-depth", "x"],
+    ] {
+        let mut command = observe();
+        let result = output(command.args(["run", "examples/vowels.wasm"]).args(options), b"");
+        assert_eq!(result.status.code(), Some(2), "{options:?}: {}", stderr(&result));
     }
 }
 

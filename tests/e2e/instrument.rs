@@ -184,3 +184,141 @@ fn names_that_hooks_need_are_not_the_guest_s() {
         assert!(stderr(&result).contains(name), "{}", stderr(&result));
     }
 }
+
+/// A folder with a module and the given `observe.toml`, and what the plan is there.
+fn plan_with(config: &str, options: &[&str]) -> Value {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("app.wat"), MODULE).expect("can be written");
+    std::fs::write(dir.path().join("observe.toml"), config).expect("can be written");
+    let mut command = observe();
+    command.current_dir(dir.path()).args(["instrument", "app.wat", "--dry-run", "--format=json"]);
+    let result = output(command.args(options), b"");
+    assert!(result.status.success(), "{config}: {}", stderr(&result));
+    json(&stdout(&result))
+}
+
+const MODULE: &str = "(module
+    (func $app::main (export \"run\") call $app::loops)
+    (func $app::loops loop end call $app::small)
+    (func $app::small call $lib::small)
+    (func $lib::small))";
+
+fn hooked(plan: &Value) -> String {
+    let functions = plan["functions"].as_array().expect("a list").iter();
+    let names = functions.filter(|function| function["hooked"] == true);
+    names.map(|function| function["name"].as_str().expect("a name")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_configuration_says_what_options_do() {
+    for (config, options, expected) in [
+        ("", &[][..], "app::main app::loops"),
+        ("[select]\nall = true", &[], "app::main app::loops app::small lib::small"),
+        ("select.exports = true", &[], "app::main"),
+        ("select.loops = true", &[], "app::main app::loops"),
+        ("select.min-instructions = 1", &[], "app::main app::loops app::small"),
+        ("select.include = ['small']", &[], "app::small lib::small"),
+        ("select.include-prefix = ['lib']", &[], "lib::small"),
+        ("select = { all = true, exclude-prefix = ['app'] }", &[], "lib::small"),
+        ("select = { all = true, exclude = ['::s'] }", &[], "app::main app::loops"),
+        ("select = { all = true, max-depth = 2 }", &[], "app::main app::loops app::small"),
+        (
+            "select = { all = true, max-growth = 5 }",
+            &[],
+            "app::main app::loops app::small lib::small",
+        ),
+        // Lists of both count; of all else the command line's comes first.
+        ("select.include = ['main']", &["--include=loops"], "app::main app::loops"),
+        ("select.exports = true", &["--min-instructions=1"], "app::main app::loops app::small"),
+        ("select.exports = true", &["--max-depth=1"], "app::main app::loops"),
+        ("select = { all = true, max-depth = 3 }", &["--max-depth=0"], "app::main"),
+        ("select = { max-depth = 3 }", &["--exports"], "app::main"),
+        ("select.exports = true", &["--no-config"], "app::main app::loops"),
+        ("nonsense", &["--no-config"], "app::main app::loops"),
+    ] {
+        let plan = plan_with(config, options);
+        assert_eq!(hooked(&plan), expected, "{config} {options:?}");
+        let read = (!options.contains(&"--no-config")).then_some("observe.toml");
+        assert_eq!(plan["config"].as_str(), read, "{config}");
+    }
+}
+
+#[test]
+fn a_configuration_is_found_beside_the_module_then_above_the_working_directory() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (repository, modules) = (dir.path().join("repository"), dir.path().join("modules"));
+    let working = repository.join("a/b");
+    for folder in [&working, &modules, &repository.join(".git")] {
+        std::fs::create_dir_all(folder).expect("can be made");
+    }
+    let module = modules.join("app.wat");
+    std::fs::write(&module, MODULE).expect("can be written");
+    let plan = |options: &[&str]| {
+        let mut command = observe();
+        command.current_dir(&working).arg("instrument").arg(&module);
+        let result = output(command.args(["--dry-run"]).args(options), b"");
+        assert!(result.status.success(), "{}", stderr(&result));
+        let text = stdout(&result);
+        text.lines().last().unwrap_or_default().to_owned()
+    };
+    let write = |folder: &std::path::Path, config: &str| {
+        std::fs::write(folder.join("observe.toml"), config).expect("can be written");
+    };
+    // What is outside of the repository is not its business.
+    write(dir.path(), "select.include = ['nothing']");
+    let none = plan(&[]);
+    assert!(none.starts_with("2 of 4 functions hooked (") && !none.contains("says"), "{none}");
+    write(&repository, "select.exports = true");
+    let above = plan(&[]);
+    assert!(
+        above.starts_with("1 of 4 ") && above.contains("/repository/observe.toml says"),
+        "{above}"
+    );
+    write(&modules, "select.all = true");
+    let beside = plan(&[]);
+    assert!(
+        beside.starts_with("4 of 4 ") && beside.contains("/modules/observe.toml says"),
+        "{beside}"
+    );
+    write(&working, "select.min-instructions = 1");
+    let given = plan(&["--config", "observe.toml"]);
+    assert!(given.starts_with("3 of 4 ") && given.contains("as observe.toml says"), "{given}");
+}
+
+#[test]
+fn the_coverage_adds_up_and_is_told_by_owner() {
+    let plan = plan_with("", &[]);
+    let coverage = &plan["coverage"];
+    assert_eq!((&coverage["functions"], &coverage["hooked"]), (&4.into(), &2.into()));
+    assert_eq!(coverage["hooked_for"]["loop"], 1);
+    assert_eq!(coverage["left_out"]["small"], 2);
+    assert_eq!(plan["functions"][3]["owner"], "lib");
+    let owners = coverage["owners"].as_array().expect("a list");
+    assert_eq!(owners.iter().map(|part| &part["owner"]).collect::<Vec<_>>(), ["app", "lib"]);
+    for key in ["functions", "hooked", "instructions", "hooked_instructions"] {
+        let sum: u64 = owners.iter().filter_map(|part| part[key].as_u64()).sum();
+        assert_eq!(coverage[key], sum, "{key}");
+    }
+    let text = output(observe().args(["instrument", "--dry-run", "-"]), MODULE.as_bytes());
+    let text = stdout(&text);
+    let line = "        3         2     100 %      75 %  app";
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn a_rule_by_source_says_that_there_are_none() {
+    let options = ["instrument", "-", "--exclude-source", "*.rs", "-o", "-"];
+    let result = output(observe().args(options), MODULE.as_bytes());
+    let said = stderr(&result);
+    assert!(
+        result.status.success() && said.contains("standard input: has no debug info"),
+        "{said}"
+    );
+    let result =
+        output(observe().args(["run", "-", "--invoke", "run", options[2], "x"]), MODULE.as_bytes());
+    let said = stderr(&result);
+    assert!(
+        result.status.success() && said.contains("standard input: has no debug info"),
+        "{said}"
+    );
+}

@@ -6,13 +6,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use observe_abi::map::Cells;
-use observe_instrumenter::{Decision, Instrumented, Module, Plan, PlannedFunction, Selection};
+use observe_instrumenter::{Abi, Decision, Instrumented, Module, Plan, PlannedFunction};
 use serde_json::{Value, json};
 
 use self::beside::{Beside, BesideOpts};
-use crate::command::select::{SelectOpts, coverage};
+use crate::command::coverage;
+use crate::command::select::{Chosen, SelectOpts};
 use crate::input::{self, Input};
 use crate::view::text::{clean, say};
 use crate::view::units;
@@ -53,8 +54,20 @@ pub(crate) struct Opts {
     #[command(flatten)]
     beside: BesideOpts,
 
+    /// Whose hooks the module will call
+    #[arg(long, value_enum, default_value_t = HookAbi::Observe)]
+    abi: HookAbi,
+
     #[command(flatten)]
     select: SelectOpts,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum HookAbi {
+    /// `observe:hooks`, of `observe run` and `observe-host`
+    Observe,
+    /// `dylibso:observe/instrument`, of hosts with observe-sdk; each call is told
+    Dylibso,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -67,15 +80,24 @@ pub(crate) enum Format {
 
 impl Opts {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let selection = self.select.selection()?;
+        let chosen = self.select.selection(&self.input)?;
         let input = Input::read(&self.input)?;
         let module = Module::parse(&input.wasm).map_err(|error| input.error(&error))?;
         if !self.no_validate {
             input.validate()?;
         }
-        let plan = Plan::new(&module, &selection);
+        let mut plan = Plan::new(&module, &chosen.selection);
+        if self.abi == HookAbi::Dylibso {
+            if !plan.allocators.is_empty() {
+                bail!("--allocations: hosts of observe-sdk have no hook for it; leave it out");
+            }
+            plan.abi = Abi::Dylibso;
+        }
+        for warning in &plan.warnings {
+            say(&format!("observe: {}: {warning}\n", clean(&input.name)));
+        }
         if self.dry_run {
-            self.print_plan(&module, &plan, &selection)?;
+            self.print_plan(&module, &plan, &chosen)?;
             return Ok(ExitCode::SUCCESS);
         }
         let output = self.output(&input);
@@ -87,7 +109,7 @@ impl Opts {
         // Last, since it names the others.
         files.push((&output, &instrumented.wasm));
         input::write(&files)?;
-        self.print_summary(&input, &output, &plan, &selection, &instrumented, &beside)?;
+        self.print_summary(&input, &output, &plan, &chosen, &instrumented, &beside)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -99,13 +121,15 @@ impl Opts {
         }
     }
 
-    fn print_plan(&self, module: &Module<'_>, plan: &Plan, selection: &Selection) -> Result<()> {
+    fn print_plan(&self, module: &Module<'_>, plan: &Plan, chosen: &Chosen) -> Result<()> {
         let mut out = String::new();
         if self.format == Format::Json {
             let functions = plan.functions.iter().map(|function| describe(module, function));
             let functions: Vec<_> = functions.collect();
             let plan = json!({
                 "functions": functions,
+                "coverage": coverage::json(plan, Some(module)),
+                "config": coverage::config(chosen.config.as_deref()),
                 "cells": cells(plan),
                 "exceptions": format!("{:?}", plan.exceptions).to_lowercase(),
             });
@@ -124,7 +148,11 @@ impl Opts {
             }
             writeln!(out)?;
         }
-        writeln!(out, "{}", coverage(plan, selection))?;
+        let owners = coverage::owners(plan, module);
+        if !owners.is_empty() {
+            write!(out, "\n{owners}\n")?;
+        }
+        writeln!(out, "{}", coverage::line(plan, chosen))?;
         input::print(out.as_bytes())
     }
 
@@ -133,7 +161,7 @@ impl Opts {
         input: &Input,
         output: &Path,
         plan: &Plan,
-        selection: &Selection,
+        chosen: &Chosen,
         instrumented: &Instrumented,
         beside: &Beside,
     ) -> Result<()> {
@@ -147,7 +175,8 @@ impl Opts {
         let to_stdout = output == Path::new("-");
         let text = match self.format {
             Format::Json => {
-                let warnings = instrumented.warnings.iter().map(ToString::to_string);
+                let warnings =
+                    plan.warnings.iter().chain(&instrumented.warnings).map(ToString::to_string);
                 let summary = json!({
                     "input": input.name,
                     "output": output.display().to_string(),
@@ -156,6 +185,8 @@ impl Opts {
                     "bytes_after": after,
                     "functions": plan.functions.len(),
                     "hooked": plan.hooked().count(),
+                    "coverage": coverage::json(plan, None),
+                    "config": coverage::config(chosen.config.as_deref()),
                     "cells": cells(plan),
                     "warnings": warnings.collect::<Vec<_>>(),
                 });
@@ -163,7 +194,7 @@ impl Opts {
             }
             Format::Text => {
                 let growth = (after as f64 / before as f64 - 1.0) * 100.0;
-                let coverage = coverage(plan, selection);
+                let coverage = coverage::line(plan, chosen);
                 let place =
                     if to_stdout { "standard output".into() } else { output.to_string_lossy() };
                 let size = units::bytes(after as u64);
@@ -201,6 +232,7 @@ fn describe(module: &Module<'_>, function: &PlannedFunction) -> Value {
         "index": function.index.0,
         "name": function.name,
         "raw_name": module.raw_name(function.index),
+        "owner": module.owner(&function.name),
         "instructions": function.instructions,
         "hooked": id.is_some(),
         "id": id,

@@ -13,13 +13,15 @@ use anyhow::{Context, Result, bail};
 use observe_collector::event::Attribute;
 use observe_collector::{Collector, OnFull, Resource, otlp};
 use observe_host::{Failure, ObservedModule, Outcome, Overhead, TraceOptions};
-use observe_instrumenter::{Module, Plan, Selection, read_function_map};
+use observe_instrumenter::{Module, Plan, read_function_map};
 use wasmtime::Engine;
 
-use crate::command::select::{SelectOpts, coverage};
+use crate::command::coverage;
+use crate::command::select::{Chosen, SelectOpts};
 use crate::exit_code;
 use crate::input::{self, Input};
 use crate::progress::Progress;
+use crate::view::text::{clean, say};
 use crate::view::tree::CallTree;
 use crate::view::units::plural;
 use guest::{Ending, Host};
@@ -103,7 +105,7 @@ enum Trace {
 
 impl Opts {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let selection = self.select.selection()?;
+        let chosen = self.select.selection(&self.input)?;
         let resource = Resource::from_env();
         if let Some(error) = resource.error() {
             bail!("{error}");
@@ -134,7 +136,7 @@ impl Opts {
         };
         let mut host = Host::new(&engine, guest::wasi(&input, &self)?)?;
         host.check_imports(&interface, &input)?;
-        let (module, coverage) = compile(&engine, &input, plain.as_ref(), &selection)?;
+        let (module, coverage) = compile(&engine, &input, plain.as_ref(), &chosen)?;
         let mut guest = host.take(&module, call, &input)?;
 
         let tree = CallTree::default();
@@ -225,21 +227,24 @@ fn compile(
     engine: &Engine,
     input: &Input,
     plain: Option<&Module<'_>>,
-    selection: &Selection,
+    chosen: &Chosen,
 ) -> Result<(ObservedModule, String)> {
     let name = input.file_name();
     let Some(plain) = plain else {
         let _progress = Progress::start(&name, None);
-        let module = ObservedModule::new(engine, &input.wasm, selection);
+        let module = ObservedModule::new(engine, &input.wasm, &chosen.selection);
         let module = module.map_err(|error| input.error(&error))?;
         let hooked = plural(module.hooked_functions() as u64, "function");
         return Ok((module, format!("{hooked} hooked beforehand")));
     };
-    let plan = Plan::new(plain, selection);
+    let plan = Plan::new(plain, &chosen.selection);
+    for warning in &plan.warnings {
+        say(&format!("observe: {}: {warning}\n", clean(&input.name)));
+    }
     let _progress = Progress::start(&name, Some(plan.functions.len() as u64));
     let module = ObservedModule::planned(engine, plain, &plan);
     let module = module.map_err(|error| input.error(&error))?;
-    Ok((module, coverage(&plan, selection)))
+    Ok((module, coverage::line(&plan, chosen)))
 }
 
 /// Reads a duration such as `20us`.
