@@ -3,7 +3,9 @@
 mod bad_input;
 mod corpus;
 mod examples;
+mod fuzz;
 mod harness;
+mod hooks;
 mod instrument;
 mod otlp;
 mod run;
