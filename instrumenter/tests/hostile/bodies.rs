@@ -1,0 +1,80 @@
+//! What holds for any bytes. Run by `main.rs` beside this file on damaged modules, and by
+//! the targets in `/fuzz` on whatever libFuzzer thinks of.
+
+use observe_abi::map::{Cells, FunctionMap};
+use observe_instrumenter::{Error, Module, Plan, Selection, demangle, read_function_map};
+use wasmparser::{Validator, WasmFeatures};
+
+/// What came of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// They were refused.
+    Refused,
+    /// They were instrumented, and are not valid, before or after.
+    Invalid,
+    /// They are valid, and instrumented they are valid too.
+    Valid,
+}
+
+/// Instruments a module, if the bytes are one, in two ways. What is valid stays valid,
+/// and is refused only for what the documentation names.
+pub(crate) fn module(bytes: &[u8]) -> Outcome {
+    let is_valid = validate(bytes).is_ok();
+    let module = match Module::parse(bytes) {
+        Ok(module) => module,
+        Err(error) => {
+            let named = matches!(
+                error,
+                Error::Component
+                    | Error::ObjectFile { .. }
+                    | Error::AlreadyInstrumented { .. }
+                    | Error::Reserved { .. }
+            );
+            assert!(named || !is_valid, "valid, and refused: {error}");
+            return Outcome::Refused;
+        }
+    };
+    for (selection, cells) in
+        [(Selection::all(), Cells::Memory), (Selection::default(), Cells::Globals)]
+    {
+        let mut plan = Plan::new(&module, &selection);
+        // A memory more than engines take is the caller's own doing.
+        if plan.cells == Cells::Memory || bytes.len() < 1000 {
+            plan.cells = cells;
+        }
+        match plan.apply(&module) {
+            Ok(instrumented) if is_valid => {
+                validate(&instrumented.wasm).expect("what is valid stays valid");
+                let hooked = plan.hooked().chain(plan.hooked_imports()).count();
+                let map = read_function_map(&instrumented.wasm);
+                let map = map.map(|map| map.expect("what was just written").functions.len());
+                assert_eq!(map, (hooked > 0).then_some(hooked), "the map has what the plan has");
+            }
+            Err(error) if is_valid && !matches!(error, Error::Limit(_)) => {
+                panic!("valid, and cannot be instrumented: {error}")
+            }
+            _ => {}
+        }
+    }
+    if is_valid { Outcome::Valid } else { Outcome::Invalid }
+}
+
+/// Looks for a function map in a module, and reads the bytes as one. A map that can be
+/// read can be written, and is the same when it is read again.
+pub(crate) fn function_map(bytes: &[u8]) {
+    let _ = read_function_map(bytes);
+    if let Ok(map) = FunctionMap::decode(bytes, bytes.len() * 64) {
+        assert_eq!(FunctionMap::decode(&map.encode(), bytes.len() * 64), Ok(map));
+    }
+}
+
+/// Spells a name out: it is never longer than the documentation says.
+pub(crate) fn name(bytes: &[u8]) {
+    let name = demangle(&String::from_utf8_lossy(bytes));
+    assert!(name.len() <= 1024, "{} bytes", name.len());
+}
+
+/// Checks a module against all that there is, not only what engines run.
+fn validate(wasm: &[u8]) -> Result<(), wasmparser::Error> {
+    Validator::new_with_features(WasmFeatures::all()).validate_all(wasm).map(drop)
+}

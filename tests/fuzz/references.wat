@@ -1,0 +1,16 @@
+;; Functions that are not called by their index: from globals, tables and segments.
+(module
+  (type $f (func (result i32)))
+  (import "host" "f" (func $host (result i32)))
+  (table $table 4 funcref)
+  (global $global (mut (ref null $f)) (ref.func $one))
+  (elem (table $table) (i32.const 0) func $one $two $host)
+  (elem $passive func $two $one)
+  (func $one (type $f) (i32.const 1))
+  (func $two (type $f) (call_ref $f (global.get $global)))
+  (func (export "indirect") (param i32) (result i32)
+    (call_indirect (type $f) (i32.rem_u (local.get 0) (i32.const 5))))
+  (func (export "swap") (result funcref)
+    (table.init $table $passive (i32.const 0) (i32.const 0) (i32.const 2))
+    (global.set $global (ref.func $host))
+    (table.get $table (i32.const 1))))

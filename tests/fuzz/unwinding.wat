@@ -1,0 +1,22 @@
+;; Exceptions, of the guest and of the host, that pass through functions, are caught on the
+;; way and thrown again; tail calls out of what would have caught them.
+(module
+  (tag $tag (export "tag") (param i32))
+  (import "host" "f" (func $host (param i32)))
+  (func $throw (param i32) (throw $tag (local.get 0)))
+  (func $pass (param i32) (call $throw (local.get 0)))
+  (func $tail (param i32) (return_call $pass (local.get 0)))
+  (func (export "caught") (result i32)
+    (block (result i32)
+      (try_table (catch $tag 0) (call $tail (i32.const 7)))
+      (i32.const 8)))
+  (func (export "again") (local exnref)
+    (block (result exnref)
+      (try_table (catch_all_ref 0) (call $pass (i32.const 9)))
+      (return))
+    (local.tee 0)
+    (throw_ref))
+  (func (export "out_of_it") (try_table (catch_all 0) (return_call $tail (i32.const 1))))
+  (func (export "host")
+    (call $host (i32.const 1)) (call $host (i32.const 2)) (call $host (i32.const 3))
+    (call $host (i32.const 4)) (call $host (i32.const 5)) (call $host (i32.const 6))))
