@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use observe_abi::map::index_name;
 use observe_collector::event::{Attribute, SpanDetail};
 use observe_instrumenter::demangle;
 use wasmtime::{ThrownException, Trap, WasmBacktrace};
@@ -69,7 +70,7 @@ impl Failure {
                 let function = match (known, frame.func_name()) {
                     (Some(id), _) => module.functions.map.functions[id].name.clone(),
                     (None, Some(name)) => demangle(name),
-                    (None, None) => format!("wasm-function[{index}]"),
+                    (None, None) => index_name(index),
                 };
                 let source = known.and_then(|id| module.functions.source(id));
                 Some(BacktraceFrame { function, index, source })

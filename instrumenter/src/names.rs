@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use observe_abi::map::index_name;
+
 use crate::Module;
 use crate::parse::FuncIndex;
 
@@ -34,16 +36,15 @@ impl Module<'_> {
     /// The name of a function, demangled, at most 1,024 bytes long. That of an import
     /// is the names of its two levels, as in `env.clock`.
     ///
-    /// Another function without a name is called as in the stack traces of the
-    /// [WebAssembly Web API](https://webassembly.github.io/spec/web-api/#conventions):
-    /// `wasm-function[7]`.
+    /// Another function without a name is called by its index:
+    /// [`wasm-function[7]`](observe_abi::map::index_name).
     pub fn name(&self, index: FuncIndex) -> String {
         if let Some(import) = self.imports.get(index.0 as usize) {
             return bounded(&format!("{}.{}", import.module, import.name));
         }
         match self.raw_name(index) {
             Some(raw) => demangle(raw),
-            None => format!("wasm-function[{}]", index.0),
+            None => index_name(index.0),
         }
     }
 }

@@ -12,7 +12,8 @@
 //!
 //! The id of a function is its place in the list. `skipped` is the number of
 //! functions between it and its predecessor, which are not hooked; a name
-//! shares its first `shared` bytes with the name before; `file` is 0 where no
+//! shares its first `shared` bytes with the name before, and is empty where the function
+//! has none, and so is called by its index, as in `wasm-function[7]`; `file` is 0 where no
 //! position is known, otherwise one more than the index of the file.
 
 use alloc::string::String;
@@ -51,7 +52,7 @@ pub struct Source {
 pub struct Function {
     /// Its index in the module before instrumentation.
     pub index: u32,
-    /// Its name, demangled.
+    /// Its name, demangled; one without is called by [`index_name`].
     pub name: String,
     /// Where its source begins, where that is known.
     pub source: Option<Source>,
@@ -122,7 +123,10 @@ impl FunctionMap {
         for function in &self.functions {
             write_int(&mut out, function.index.wrapping_sub(next));
             next = function.index.wrapping_add(1);
-            let name = function.name.as_bytes();
+            let name = match function.name == index_name(function.index) {
+                true => &[],
+                false => function.name.as_bytes(),
+            };
             let shared = shared_prefix(previous, name);
             write_int(&mut out, shared as u32);
             write_bytes(&mut out, &name[shared..]);
@@ -170,6 +174,7 @@ impl FunctionMap {
         }
         let count = reader.int()?;
         let mut functions = Vec::<Function>::new();
+        let mut previous = Vec::new();
         let mut next = 0u32;
         let mut name_bytes = 0;
         for _ in 0..count {
@@ -178,14 +183,17 @@ impl FunctionMap {
             let index = next.checked_add(reader.int()?).ok_or(malformed)?;
             next = index.checked_add(1).ok_or(malformed)?;
             let shared = reader.int()? as usize;
-            let previous = functions.last().map_or("", |function| &function.name);
-            let shared = previous.as_bytes().get(..shared).ok_or(malformed)?;
+            let shared = previous.get(..shared).ok_or(malformed)?;
             let name = [shared, reader.string()?].concat();
             name_bytes += name.len();
             if name.len() > MAX_STRING || name_bytes > max_name_bytes {
                 return Err(malformed);
             }
-            let name = String::from_utf8(name).map_err(|_| malformed)?;
+            previous.clone_from(&name);
+            let name = match name.is_empty() {
+                true => index_name(index),
+                false => String::from_utf8(name).map_err(|_| malformed)?,
+            };
             let source = match reader.int()? {
                 0 => None,
                 file if file as usize <= files.len() => {
@@ -200,6 +208,12 @@ impl FunctionMap {
         }
         Ok(FunctionMap { cells, imports, defined, files, functions })
     }
+}
+
+/// What a function without a name is called, as in the stack traces of the
+/// [WebAssembly Web API](https://webassembly.github.io/spec/web-api/#conventions).
+pub fn index_name(index: u32) -> String {
+    alloc::format!("wasm-function[{index}]")
 }
 
 /// How many bytes the two names have in common from the start.
@@ -265,14 +279,15 @@ mod tests {
         FunctionMap {
             cells: Cells::Globals,
             imports: 3,
-            defined: 69_998,
+            defined: 69_999,
             files: vec!["src/main.rs".into(), "src/größe.rs".into()],
             functions: vec![
                 function(1, "env.clock", None),
                 function(3, "main", Some(Source { file: 0, line: 7 })),
                 function(4, "main::größe", Some(Source { file: 1, line: 70_000 })),
                 function(200, "main::grün", None),
-                function(70_000, "", None),
+                function(70_000, "wasm-function[70000]", None),
+                function(70_001, "main::x", None),
             ],
         }
     }
@@ -297,16 +312,17 @@ mod tests {
                     name: "ac".into(),
                     source: Some(Source { file: 0, line: 300 }),
                 },
+                Function { index: 6, name: "wasm-function[6]".into(), source: None },
             ],
         };
         let expected = [
             &[2, 0, 2, 4, 1, 3][..],
             b"a.c",
-            &[2, 2, 0, 2],
+            &[3, 2, 0, 2],
             b"ab",
             &[0, 2, 1, 1],
             b"c",
-            &[1, 0xac, 0x02],
+            &[1, 0xac, 0x02, 0, 0, 0, 0],
         ]
         .concat();
         assert_eq!(map.encode(), expected);

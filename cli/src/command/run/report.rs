@@ -1,24 +1,20 @@
 //! What is shown when the guest has ended.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use console::Term;
 use observe_collector::Report as Delivery;
-use observe_host::{Failure, FunctionRow, Growth, Heap, Report};
+use observe_host::{Failure, FunctionRow, Report};
 
 use super::Trace;
 use crate::input::Input;
-use crate::view::table;
 use crate::view::text::{clean, say};
 use crate::view::tree::CallTree;
-use crate::view::units::{bytes, count, duration, plural};
+use crate::view::units::{count, duration, plural};
+use crate::view::{memory, table};
 
 /// Frames of a backtrace that are shown at its top, and at its bottom.
 const FRAMES: usize = 16;
-
-/// Functions that are named for what they made grow.
-const GROWERS: usize = 3;
 
 /// All that there is to show.
 pub(super) struct Shown<'a> {
@@ -74,8 +70,7 @@ impl Shown<'_> {
             *text += "\n";
             *text += &table::render(&told.functions, self.top, width, self.trace != Trace::All);
         }
-        *text += &growth(told);
-        *text += &heap(told);
+        *text += &memory::render(told);
         *text += &format!("\n{}\n", self.coverage);
         *text += &format!("trace {}: {}", told.trace_id, plural(told.spans, "span"));
         if self.trace != Trace::All {
@@ -125,70 +120,4 @@ impl Shown<'_> {
             *text += "\n";
         }
     }
-}
-
-/// What memories and tables grew by, and the functions that made them.
-fn growth(told: &Report) -> String {
-    let said = |growth: &Growth| {
-        let mut parts = Vec::new();
-        if growth.memory_bytes > 0 {
-            parts.push(format!("memory +{}", bytes(growth.memory_bytes)));
-        }
-        if growth.table_elements > 0 {
-            parts.push(format!("tables +{}", plural(growth.table_elements, "element")));
-        }
-        if growth.failures > 0 {
-            parts.push(format!("{} failed", plural(growth.failures, "growth")));
-        }
-        parts.join(", ")
-    };
-    if told.growth.is_none() {
-        return String::new();
-    }
-    let mut rows: Vec<_> = told.functions.iter().filter(|row| !row.growth.is_none()).collect();
-    rows.sort_by_key(|row| Reverse(row.growth.memory_bytes));
-    let mut text = format!("\ngrowth: {}", said(&told.growth));
-    for (n, row) in rows.iter().take(GROWERS).enumerate() {
-        let separator = if n == 0 { "; by" } else { "," };
-        text += &format!("{separator} {} ({})", clean(&row.name), said(&row.growth));
-    }
-    if rows.len() > GROWERS {
-        text += ", …";
-    }
-    text + "\n"
-}
-
-/// What was allocated, and by whom what is left.
-fn heap(told: &Report) -> String {
-    let heap = &told.heap;
-    if *heap == Heap::default() {
-        return String::new();
-    }
-    let mut text = format!(
-        "\nheap: {} of {}, at most {} at a time; {} of {} left",
-        plural(heap.allocations, "block"),
-        bytes(heap.allocated_bytes),
-        bytes(heap.peak_bytes),
-        plural(heap.live_blocks, "block"),
-        bytes(heap.live_bytes),
-    );
-    if heap.failures > 0 {
-        text += &format!("; {} failed", plural(heap.failures, "allocation"));
-    }
-    let rows: Vec<_> = told.functions.iter().collect();
-    for (what, of) in [
-        ("allocated by", (|heap: &Heap| heap.allocated_bytes) as fn(&Heap) -> u64),
-        ("left by", |heap| heap.live_bytes),
-    ] {
-        let mut rows: Vec<_> = rows.iter().filter(|row| of(&row.heap) > 0).collect();
-        rows.sort_by_key(|row| Reverse(of(&row.heap)));
-        for (n, row) in rows.iter().take(GROWERS).enumerate() {
-            let separator = if n == 0 { format!("\n  {what} ") } else { ", ".to_owned() };
-            text += &format!("{separator}{} ({})", clean(&row.name), bytes(of(&row.heap)));
-        }
-        if rows.len() > GROWERS {
-            text += ", …";
-        }
-    }
-    text + "\n"
 }
