@@ -13,7 +13,7 @@ use observe_benches::{Args, NO_CORPUS, Spread, corpus, thread_time};
 use observe_collector::event::Chunk;
 use observe_collector::{Collector, Counts, Exporter};
 use observe_host::{ObservedModule, Outcome, Overhead, Recorder, Report, TraceOptions};
-use observe_instrumenter::{Selection, demangle};
+use observe_instrumenter::{Cells, Module as Parsed, Plan, Selection, demangle};
 use wasmtime::{Engine, FuncType, Linker, Module, Store, Val, ValType};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
@@ -137,6 +137,29 @@ impl Contender {
             calls: 0,
             clear: Box::new(|| {}),
         })
+    }
+
+    /// Ours with compact hooks, under each kind of overhead.
+    fn compact(
+        engine: &Engine,
+        name: &str,
+        wasm: &[u8],
+        selection: &Selection,
+    ) -> Result<Vec<Self>, Box<dyn Error>> {
+        let module = Parsed::parse(wasm)?;
+        let mut plan = Plan::new(&module, selection);
+        (plan.compact, plan.cells) = (true, Cells::Memory);
+        let observed = ObservedModule::planned(engine, &module, &plan)?;
+        let kinds = [
+            ("off", Overhead::off()),
+            ("budget 5 %", Overhead::budget(5.0)),
+            ("all", Overhead::all()),
+        ];
+        let ours = kinds.into_iter().map(|(kind, overhead)| {
+            let options = TraceOptions::new("bench").overhead(overhead);
+            Contender::ours(engine, format!("{name}{kind}"), &observed, options)
+        });
+        ours.collect()
     }
 
     /// Ours under each kind of overhead.
@@ -358,6 +381,7 @@ fn contests(engine: &Engine, args: &Args) -> Result<Vec<Contest>, Box<dyn Error>
             Contender::plain(engine, "uninstrumented, again", &wasm)?,
         ];
         contenders.extend(Contender::all_of_ours(engine, "", &wasm, &Selection::default())?);
+        contenders.extend(Contender::compact(engine, "compact: ", &wasm, &Selection::default())?);
         contenders.push(Contender::peer(engine, false, calls)?);
         if n == SMALL_FIB {
             contenders.push(Contender::peer(engine, true, calls)?);
@@ -380,6 +404,8 @@ fn contests(engine: &Engine, args: &Args) -> Result<Vec<Contest>, Box<dyn Error>
         {
             contenders.extend(Contender::all_of_ours(engine, name, &wasm, &selection)?);
         }
+        let all = Selection::all();
+        contenders.extend(Contender::compact(engine, "all functions, compact: ", &wasm, &all)?);
         let source = go_source();
         let name = format!("gofmt: {} kB of Go", source.len() / 1000);
         contests.push(Contest { name, work: Work::Command(source), contenders });

@@ -24,6 +24,9 @@ pub(crate) enum What {
     /// `(id) -> (token)`: calls the hook `enter`, and stores the period in a cell in
     /// this memory.
     Enter { hook: u32, memory: u32 },
+    /// `(id) -> (token or rest)`: counts down the cell in this memory, and calls the hook
+    /// where it is used up.
+    Count { hook: u32, memory: u32 },
     /// `(delta, id) -> (size)`: does what `memory.grow` does, and tells a hook how many
     /// bytes it was.
     MemoryGrow { hook: u32, memory: u32, address: ValType, page_size_log2: u32 },
@@ -67,6 +70,19 @@ impl Added {
                     .i32_store(cell)
                     .local_get(1)
                     .end();
+            }
+            &What::Count { hook, memory } => {
+                locals(out, &[ValType::I32, ValType::I32]);
+                let cell = MemArg { offset: 0, align: 2, memory_index: memory };
+                let (id, address, live) = (0, 1, 2);
+                let mut code = InstructionSink::new(out);
+                code.local_get(id).i32_const(2).i32_shl().local_tee(address);
+                code.local_get(address).i32_load(cell).local_tee(live);
+                code.i32_const(1).i32_sub().i32_store(cell);
+                code.local_get(live).i32_eqz().if_(BlockType::Empty);
+                code.local_get(address).local_get(id).call(hook).local_set(live);
+                code.i32_const(1).i32_sub().i32_store(cell).end();
+                code.local_get(live).end();
             }
             &What::MemoryGrow { hook, memory, address, page_size_log2 } => {
                 locals(out, &[address]);

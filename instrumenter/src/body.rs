@@ -34,7 +34,7 @@ use crate::{Error, leb};
 /// What the injected code of a module refers to.
 pub(crate) struct Hooks {
     /// The function to call when a cell is used up: `enter`, or with cells in a memory the
-    /// one of ours that calls it.
+    /// one of ours that calls it. Where cells are counted down by a function, that one.
     pub(crate) enter: u32,
     /// Function indices of imported hooks.
     pub(crate) exit: u32,
@@ -54,6 +54,8 @@ pub(crate) enum CellPlace {
     Memory(u32),
     /// In globals, that of id 0 at this index.
     Globals(u32),
+    /// In the memory with this index, and counted down by a function of ours.
+    Outlined(u32),
     /// There are none: each call is told, by the function's index.
     Nowhere,
 }
@@ -113,8 +115,8 @@ impl Renumber {
 }
 
 /// The index that a label of a hooked function gets: labels are numbered as they are
-/// opened, and the hooks open some before the body, and one before each tail call, unless
-/// there are no cells.
+/// opened, and the hooks open some before the body, and where there are cells one before
+/// each tail call.
 pub(crate) fn renumber_label(
     label: u32,
     cells: CellPlace,
@@ -125,14 +127,16 @@ pub(crate) fn renumber_label(
         Exceptions::None | Exceptions::Legacy => 1,
         Exceptions::Exnref => 2,
     };
-    if let CellPlace::Nowhere = cells {
-        return label.checked_add(around_body);
-    }
+    let at_entry = match cells {
+        CellPlace::Nowhere => return label.checked_add(around_body),
+        CellPlace::Outlined(_) => 0,
+        CellPlace::Memory(_) | CellPlace::Globals(_) => 1,
+    };
     let is_before = |site: &&Site| match site.kind {
         SiteKind::TailCall { labels } => labels <= label,
         _ => false,
     };
-    label.checked_add(1 + around_body + sites.iter().filter(is_before).count() as u32)
+    label.checked_add(at_entry + around_body + sites.iter().filter(is_before).count() as u32)
 }
 
 /// Offsets before and after a rewrite, in bytes from the start of the body.
@@ -169,7 +173,7 @@ impl BodyWriter<'_> {
             Some(hooked) => {
                 match self.hooks.cells {
                     CellPlace::Nowhere => out.extend_from_slice(&body.bytes[..code_start]),
-                    CellPlace::Memory(_) | CellPlace::Globals(_) => add_local(out, body)?,
+                    _ => add_local(out, body)?,
                 }
                 self.enter(out, hooked);
                 self.open(out, hooked);
@@ -249,6 +253,9 @@ impl BodyWriter<'_> {
                 code.i32_const(id as i32).call(self.hooks.enter).local_set(live);
                 code.i32_const(1).i32_sub().global_set(cell).end();
             }
+            CellPlace::Outlined(_) => {
+                code.i32_const(id as i32).call(self.hooks.enter).local_set(live);
+            }
             CellPlace::Nowhere => {
                 code.i32_const(hooked.function as i32).call(self.hooks.enter);
             }
@@ -261,9 +268,7 @@ impl BodyWriter<'_> {
         let mut code = InstructionSink::new(out);
         match self.hooks.cells {
             CellPlace::Nowhere => code.i32_const(hooked.function as i32),
-            CellPlace::Memory(_) | CellPlace::Globals(_) => {
-                code.local_get(hooked.live).i32_clz().br_if(label).local_get(hooked.live)
-            }
+            _ => code.local_get(hooked.live).i32_clz().br_if(label).local_get(hooked.live),
         };
         code.call(self.hooks.exit);
     }
@@ -285,7 +290,7 @@ impl BodyWriter<'_> {
         let mut code = InstructionSink::new(out);
         match self.hooks.cells {
             CellPlace::Nowhere => code.i32_const(hooked.function as i32),
-            CellPlace::Memory(_) | CellPlace::Globals(_) => code.local_get(hooked.live),
+            _ => code.local_get(hooked.live),
         };
         code.call(self.hooks.unwind);
     }

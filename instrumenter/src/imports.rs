@@ -48,7 +48,12 @@ impl Imported {
             cells: match (plan.abi, plan.cells) {
                 (Abi::Dylibso, _) => CellPlace::Nowhere,
                 (Abi::Observe, map::Cells::Memory) => {
-                    CellPlace::Memory(module.memories.len() as u32)
+                    let memory = module.memories.len() as u32;
+                    if plan.compact {
+                        CellPlace::Outlined(memory)
+                    } else {
+                        CellPlace::Memory(memory)
+                    }
                 }
                 (Abi::Observe, map::Cells::Globals) => CellPlace::Globals(module.globals),
             },

@@ -177,6 +177,11 @@ impl<'m, 'a> Layout<'m, 'a> {
                 let what = What::Enter { hook: self.hooks.enter, memory };
                 self.hooks.enter = self.add(ty, "observe:sample".to_owned(), what);
             }
+            CellPlace::Outlined(memory) => {
+                let ty = self.types.get([ValType::I32], [ValType::I32]);
+                let what = What::Count { hook: self.hooks.enter, memory };
+                self.hooks.enter = self.add(ty, "observe:count".to_owned(), what);
+            }
             CellPlace::Globals(mut first) => {
                 let end = first + self.plan.hooks().count() as u32;
                 while first < end {

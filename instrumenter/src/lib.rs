@@ -62,6 +62,7 @@ pub use companion::{Companion, Companions};
 pub use coverage::{Coverage, OwnerCoverage};
 pub use error::Error;
 pub use names::demangle;
+pub use observe_abi::map::Cells;
 pub use parse::{FuncIndex, Module, read_function_map};
 pub use plan::{Abi, Decision, HookId, Plan, PlannedFunction};
 pub use rewrite::Instrumented;

@@ -47,6 +47,9 @@ pub struct Plan {
     pub allocators: Vec<Allocator>,
     /// Whose hooks will be called.
     pub abi: Abi,
+    /// Whether cells in a memory are counted down by a function of their own: hooks take
+    /// half the room, and each call of a hooked function one call more.
+    pub compact: bool,
     /// Where the cells will be.
     pub cells: map::Cells,
     /// How hooked functions catch exceptions that leave them.
@@ -151,6 +154,7 @@ impl Plan {
             functions,
             allocators,
             abi: Abi::default(),
+            compact: false,
             cells,
             exceptions: module.exceptions,
             warnings,

@@ -199,7 +199,7 @@ impl Rewriter<'_, '_> {
             (SectionId::Memory, _) => {
                 let mut added = Vec::new();
                 let mut count = 0;
-                if let CellPlace::Memory(_) = self.layout.hooks.cells {
+                if let CellPlace::Memory(_) | CellPlace::Outlined(_) = self.layout.hooks.cells {
                     let pages = (self.layout.plan.hooks().count() as u64 * 4).div_ceil(1 << 16);
                     let ty = MemoryType {
                         minimum: pages,
@@ -241,7 +241,9 @@ impl Rewriter<'_, '_> {
                     let section = wasmparser::ExportSectionReader::new(reader())?;
                     shift.parse_export_section(&mut exports, section)?;
                 }
-                if let CellPlace::Memory(memory) = self.layout.hooks.cells {
+                if let CellPlace::Memory(memory) | CellPlace::Outlined(memory) =
+                    self.layout.hooks.cells
+                {
                     exports.export(hooks::CELLS_MEMORY, ExportKind::Memory, memory);
                 }
                 if let Abi::Dylibso = self.layout.plan.abi {

@@ -12,9 +12,8 @@ use crate::{Error, calls, owner};
 
 /// The size from which a function is hooked by default, in instructions.
 ///
-/// Measured on gofmt, ripgrep and nextpnr: together with the other rules it
-/// leaves at most 2.5 % of the self time unattributed. XRay's 200 would hide
-/// 10–37 %.
+/// Together with the other rules it hides 5 % of the self time in gofmt, 7 % in nextpnr and
+/// 12 % in ripgrep (`docs/BENCHMARKS.md`). XRay's 200 would hide 10 to 37 % of it.
 pub const DEFAULT_MIN_INSTRUCTIONS: u32 = 20;
 
 /// What compiled regular expressions may take in memory, in bytes.

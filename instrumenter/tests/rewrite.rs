@@ -3,9 +3,9 @@
 //! what comes out, to be read before it is committed.
 //!
 //! The first line of an input may begin with `;; plan:` and name `default` instead of
-//! all functions, `memory` for cells in a memory, `allocations` to be told of the heap,
-//! `dylibso` for the hooks of observe-sdk, or `flat` for a result that is not printed as
-//! nested expressions.
+//! all functions, `memory` for cells in a memory, `compact` for such that a function counts
+//! down, `allocations` to be told of the heap, `dylibso` for the hooks of observe-sdk, or
+//! `flat` for a result that is not printed as nested expressions.
 
 use std::path::Path;
 
@@ -51,6 +51,9 @@ fn rewrite(text: &str, file: &Path) -> String {
     let mut plan = Plan::new(&module, &selection);
     if words.contains(&"memory") {
         plan.cells = Cells::Memory;
+    }
+    if words.contains(&"compact") {
+        (plan.cells, plan.compact) = (Cells::Memory, true);
     }
     if words.contains(&"dylibso") {
         plan.abi = Abi::Dylibso;

@@ -123,6 +123,8 @@ pub(crate) struct Way {
     pub(crate) name: &'static str,
     pub(crate) selection: Selection,
     pub(crate) cells: Cells,
+    /// Whether a function counts the cells in a memory down.
+    pub(crate) compact: bool,
     /// Whether the hooks ask for every call, or for some.
     pub(crate) every_call: bool,
 }
@@ -131,7 +133,7 @@ impl Way {
     /// A plan for a module, and the module that comes of it.
     pub(crate) fn instrument(&self, module: &Module<'_>) -> Result<(Plan, Vec<u8>), String> {
         let mut plan = Plan::new(module, &self.selection);
-        plan.cells = self.cells;
+        (plan.cells, plan.compact) = (self.cells, self.compact);
         let wasm = plan.apply(module).map_err(|error| error.to_string())?.wasm;
         Ok((plan, wasm))
     }

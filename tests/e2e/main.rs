@@ -8,6 +8,7 @@ mod fuzz;
 mod harness;
 mod hooks;
 mod instrument;
+mod memory;
 mod otlp;
 mod run;
 mod spec;

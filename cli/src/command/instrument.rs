@@ -58,6 +58,11 @@ pub(crate) struct Opts {
     #[arg(long, value_enum, default_value_t = HookAbi::Observe)]
     abi: HookAbi,
 
+    /// Make the hooks half as large, for a call more at each call of a hooked function; cells
+    /// live in a memory of their own
+    #[arg(long)]
+    compact: bool,
+
     #[command(flatten)]
     select: SelectOpts,
 }
@@ -87,6 +92,9 @@ impl Opts {
             input.validate()?;
         }
         let mut plan = Plan::new(&module, &chosen.selection);
+        if self.compact {
+            (plan.compact, plan.cells) = (true, Cells::Memory);
+        }
         if self.abi == HookAbi::Dylibso {
             if !plan.allocators.is_empty() {
                 bail!("--allocations: hosts of observe-sdk have no hook for it; leave it out");

@@ -29,12 +29,20 @@ const ROUNDS: u64 = 3;
 
 /// The ways to instrument each module; all calls are counted in the first two.
 fn ways() -> Vec<Way> {
-    let way = |name, selection, cells, every_call| Way { name, selection, cells, every_call };
+    let way = |name, selection, cells, every_call| Way {
+        name,
+        selection,
+        cells,
+        compact: false,
+        every_call,
+    };
+    let compact = |way| Way { compact: true, ..way };
     let odd = Selection::all().exclude("[02468]\\b").expect("a pattern");
     vec![
         way("all functions, every call timed", Selection::all(), Cells::Globals, true),
         way("all functions, some calls timed", Selection::all(), Cells::Memory, false),
-        way("exported functions", Selection::exports(), Cells::Memory, true),
+        compact(way("exported functions, compact", Selection::exports(), Cells::Memory, true)),
+        compact(way("all functions, compact", Selection::all(), Cells::Memory, false)),
         way("the default", Selection::default(), Cells::Globals, false),
         way("functions of odd names", odd, Cells::Globals, true),
     ]

@@ -17,7 +17,13 @@ use crate::harness::repository;
 use crate::hooks::{self, Balance, Way};
 
 fn ways() -> Vec<Way> {
-    let way = |name, selection, cells, every_call| Way { name, selection, cells, every_call };
+    let way = |name, selection, cells, every_call| Way {
+        name,
+        selection,
+        cells,
+        compact: false,
+        every_call,
+    };
     let nothing = Selection::all().exclude("").expect("a pattern");
     vec![
         way("all functions, every call timed", Selection::all(), Cells::Globals, true),
