@@ -189,6 +189,15 @@ fn debug_information_beside_the_module_follows_it() {
     let wasm = read(folder, "app.observed.wasm");
     assert!(names(&wasm, "external_debug_info", "app.observed.debug.wasm"));
     wasmparser::validate(&read(folder, "app.observed.debug.wasm")).expect("it is valid");
+
+    // All are written, or none.
+    std::fs::create_dir(folder.join("out.debug.wasm")).expect("can be made");
+    std::fs::write(folder.join("s.map"), r#"{"version":3,"mappings":""}"#).expect("can be written");
+    let before = files(folder);
+    let result = instrument(folder, &["app.wasm", "--source-map", "s.map", "-o", "out.wasm"]);
+    assert_eq!(result.status.code(), Some(2));
+    assert!(stderr(&result).contains("out.debug.wasm: cannot be written"), "{}", stderr(&result));
+    assert_eq!(files(folder), before);
 }
 
 fn leb(mut value: usize) -> Vec<u8> {
