@@ -110,10 +110,14 @@ impl<'a> Staged<'a> {
             }
             return Ok(Staged::StandardOutput(bytes));
         }
+        let cannot_since = |kind| anyhow::Error::from(io::Error::from(kind)).context(cannot(path));
+        // To be found out while no other file is written yet.
+        if path.is_dir() {
+            return Err(cannot_since(io::ErrorKind::IsADirectory));
+        }
         if is_stream(path) {
             return Ok(Staged::Stream(path, bytes));
         }
-        let cannot_since = |kind| anyhow::Error::from(io::Error::from(kind)).context(cannot(path));
         // A link stays one, and what it points to is replaced.
         let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let directory = match target.parent() {

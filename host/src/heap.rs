@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use crate::recorder::{Inner, What};
+use crate::stats::FunctionStats;
 
-/// The most blocks that are kept track of in a store: 24 MiB of memory, or twice that.
+/// The most blocks that are kept track of in a store, which takes up to 70 MB of memory: as
+/// many as a table of 2²¹ places of 33 bytes holds when it is half full.
 const MAX_BLOCKS: usize = 1 << 20;
 
 /// What was allocated and freed in a trace.
 ///
-/// Allocators call one another, `calloc` calls `malloc`: what is told twice is counted
-/// once. Memory of a garbage collector is never freed, as far as anybody tells.
+/// Allocators call one another, as `calloc` calls `malloc`: only the outermost tells, and what
+/// is told twice all the same, since there is another function between them, is counted once. Memory of a garbage collector is never freed, as far as anybody tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Heap {
@@ -54,35 +56,45 @@ impl Blocks {
         self.told = Heap::default();
     }
 
-    /// What each function allocated that is still there: blocks and bytes.
-    pub(crate) fn live_by_function(&self) -> HashMap<u32, (u64, u64)> {
-        let mut live = HashMap::new();
-        for block in self.live.values().filter(|block| block.trace == self.trace) {
-            if let Some(by) = block.by {
-                let (blocks, bytes) = live.entry(by).or_insert((0u64, 0u64));
-                *blocks += 1;
-                *bytes = bytes.saturating_add(block.size);
-            }
-        }
-        live
-    }
-
-    fn insert(&mut self, pointer: u64, block: Block) {
+    fn insert(&mut self, stats: &mut [FunctionStats], pointer: u64, block: Block) {
         self.live.insert(pointer, block);
         if block.trace == self.trace {
-            self.told.live_blocks += 1;
-            self.told.live_bytes = self.told.live_bytes.saturating_add(block.size);
+            self.told.more(block.size);
             self.told.peak_bytes = self.told.peak_bytes.max(self.told.live_bytes);
+            if let Some(stats) = allocating(stats, &block) {
+                stats.heap.more(block.size);
+            }
         }
     }
 
-    fn remove(&mut self, pointer: u64) -> Option<Block> {
+    fn remove(&mut self, stats: &mut [FunctionStats], pointer: u64) -> Option<Block> {
         let block = self.live.remove(&pointer)?;
         if block.trace == self.trace {
-            self.told.live_blocks -= 1;
-            self.told.live_bytes = self.told.live_bytes.saturating_sub(block.size);
+            self.told.less(block.size);
+            if let Some(stats) = allocating(stats, &block) {
+                stats.heap.less(block.size);
+            }
         }
         Some(block)
+    }
+}
+
+/// Where what the function that allocated a block did is counted.
+fn allocating<'s>(stats: &'s mut [FunctionStats], block: &Block) -> Option<&'s mut FunctionStats> {
+    stats.get_mut(block.by? as usize)
+}
+
+impl Heap {
+    /// One block more is there.
+    fn more(&mut self, size: u64) {
+        self.live_blocks += 1;
+        self.live_bytes = self.live_bytes.saturating_add(size);
+    }
+
+    /// One block less is there.
+    fn less(&mut self, size: u64) {
+        self.live_blocks = self.live_blocks.saturating_sub(1);
+        self.live_bytes = self.live_bytes.saturating_sub(size);
     }
 }
 
@@ -90,9 +102,9 @@ impl Inner {
     /// An allocator gave `size` bytes at `pointer`, if it is not 0, and took back what was at
     /// `freed`, if that is not.
     pub(crate) fn allocation(&mut self, freed: u64, size: u64, pointer: u64) {
-        let blocks = &mut self.blocks;
+        let (blocks, stats) = (&mut self.blocks, &mut self.stats);
         if size == 0 && pointer == 0 {
-            if let Some(block) = blocks.remove(freed)
+            if let Some(block) = blocks.remove(stats, freed)
                 && block.trace == blocks.trace
             {
                 blocks.told.frees += 1;
@@ -104,9 +116,10 @@ impl Inner {
             blocks.told.failures += 1;
             return;
         }
-        // An allocator that called another one tells of what is known already.
-        let before = blocks.remove(pointer);
-        let moved = blocks.remove(freed).or(before);
+        // An allocator that called another one tells of what is known already, but not of what
+        // an earlier trace knew: that was freed, and nobody told.
+        let before = blocks.remove(stats, pointer).filter(|block| block.trace == blocks.trace);
+        let moved = blocks.remove(stats, freed).or(before);
         let by = self.stack.last().and_then(|frame| match frame.what {
             What::Function(id) => Some(id),
             What::Root | What::Named(_) => None,
@@ -118,7 +131,7 @@ impl Inner {
         let counted = u64::from(moved.is_none());
         blocks.told.allocations += counted;
         blocks.told.allocated_bytes = blocks.told.allocated_bytes.saturating_add(new);
-        if let Some(stats) = by.and_then(|id| self.stats.get_mut(id as usize)) {
+        if let Some(stats) = by.and_then(|id| stats.get_mut(id as usize)) {
             stats.heap.allocations += counted;
             stats.heap.allocated_bytes = stats.heap.allocated_bytes.saturating_add(new);
         }
@@ -126,6 +139,6 @@ impl Inner {
             self.lost.untracked_blocks += 1;
             return;
         }
-        blocks.insert(pointer, block);
+        blocks.insert(stats, pointer, block);
     }
 }

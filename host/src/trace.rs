@@ -210,11 +210,6 @@ impl Inner {
         let mut trace = self.trace.take()?;
         trace.hand_over();
         let sampling = !matches!(trace.steering, Steering::All);
-        for (id, (blocks, bytes)) in self.blocks.live_by_function() {
-            if let Some(stats) = self.stats.get_mut(id as usize) {
-                (stats.heap.live_blocks, stats.heap.live_bytes) = (blocks, bytes);
-            }
-        }
         let source = |id| self.functions.source(id);
         let names = self.functions.map.functions.iter().map(|function| function.name.as_str());
         let rows = names.chain(self.names.iter()).zip(&self.stats).enumerate();

@@ -33,19 +33,34 @@ pub(crate) enum Shape {
 /// Names, how many parameters they take, and what these mean.
 ///
 /// C: ISO C11, 7.22.3, and `memalign` of most C libraries. Rust: the functions behind
-/// `std::alloc`. TinyGo: `src/runtime/gc_*.go`. AssemblyScript: `std/assembly/rt`.
-const ALLOCATORS: [(&str, usize, Shape); 16] = [
+/// `std::alloc`, and those of the default and of a global allocator, which these call. TinyGo:
+/// `src/runtime/gc_*.go`. AssemblyScript: `std/assembly/rt`.
+const ALLOCATORS: [(&str, usize, Shape); 29] = [
     ("malloc", 1, Shape::Allocate { size: 0 }),
     ("calloc", 2, Shape::AllocateArray { count: 0, size: 1 }),
     ("realloc", 2, Shape::Reallocate { size: 1 }),
     ("free", 1, Shape::Free),
     ("aligned_alloc", 2, Shape::Allocate { size: 1 }),
     ("memalign", 2, Shape::Allocate { size: 1 }),
+    ("operator new", 1, Shape::Allocate { size: 0 }),
+    ("operator new[]", 1, Shape::Allocate { size: 0 }),
+    ("operator delete", 1, Shape::Free),
+    ("operator delete[]", 1, Shape::Free),
     ("__rust_alloc", 2, Shape::Allocate { size: 0 }),
     ("__rust_alloc_zeroed", 2, Shape::Allocate { size: 0 }),
     ("__rust_realloc", 4, Shape::Reallocate { size: 3 }),
     ("__rust_dealloc", 3, Shape::Free),
+    ("__rdl_alloc", 2, Shape::Allocate { size: 0 }),
+    ("__rdl_alloc_zeroed", 2, Shape::Allocate { size: 0 }),
+    ("__rdl_realloc", 4, Shape::Reallocate { size: 3 }),
+    ("__rdl_dealloc", 3, Shape::Free),
+    ("__rg_alloc", 2, Shape::Allocate { size: 0 }),
+    ("__rg_alloc_zeroed", 2, Shape::Allocate { size: 0 }),
+    ("__rg_realloc", 4, Shape::Reallocate { size: 3 }),
+    ("__rg_dealloc", 3, Shape::Free),
     ("runtime.alloc", 2, Shape::Allocate { size: 0 }),
+    // Where the optimizer found that nothing asks for the second.
+    ("runtime.alloc", 1, Shape::Allocate { size: 0 }),
     ("runtime.free", 1, Shape::Free),
     ("~lib/rt/tlsf/__alloc", 1, Shape::Allocate { size: 0 }),
     ("~lib/rt/tlsf/__free", 1, Shape::Free),
@@ -77,9 +92,10 @@ pub(crate) fn find(module: &Module<'_>) -> Vec<Allocator> {
 fn shape(name: &str, ty: &FuncType, address: ValType) -> Option<Shape> {
     // rustc has them in a crate of its own.
     let name = name.strip_prefix("__rustc::").unwrap_or(name);
-    let (_, params, shape) = *ALLOCATORS.iter().find(|(known, ..)| *known == name)?;
-    let results = usize::from(shape != Shape::Free);
-    let fits = (ty.params().len(), ty.results().len()) == (params, results)
+    let count = ty.params().len();
+    let mut known = ALLOCATORS.iter();
+    let &(.., shape) = known.find(|(known, params, _)| *known == name && *params == count)?;
+    let fits = ty.results().len() == usize::from(shape != Shape::Free)
         && ty.params().iter().chain(ty.results()).all(|ty| *ty == address);
     fits.then_some(shape)
 }

@@ -81,19 +81,25 @@ pub(crate) struct Renumber {
     pub(crate) added: u32,
     /// For each function that was imported before, the function to call in its place.
     pub(crate) imports: Vec<u32>,
-    /// The same for a few that were defined.
+    /// The same for those that were defined and allocate or free, but for calls of one
+    /// another.
     pub(crate) replaced: BTreeMap<u32, u32>,
 }
 
 impl Renumber {
     /// The index that something refers to a function by.
     pub(crate) fn function(&self, index: u32) -> Result<u32, Error> {
+        match self.replaced.get(&index) {
+            Some(&index) => Ok(index),
+            None => self.not_replaced(index),
+        }
+    }
+
+    /// The index that a function which is [replaced](Self::replaced) refers to one by.
+    fn not_replaced(&self, index: u32) -> Result<u32, Error> {
         match self.imports.get(index as usize) {
             Some(&index) => Ok(index),
-            None => match self.replaced.get(&index) {
-                Some(&index) => Ok(index),
-                None => self.own(index),
-            },
+            None => self.own(index),
         }
     }
 
@@ -148,6 +154,9 @@ pub(crate) type Segments = Vec<(u32, u32)>;
 pub(crate) struct BodyWriter<'a> {
     pub(crate) hooks: &'a Hooks,
     pub(crate) renumber: &'a Renumber,
+    /// Whether the function allocates or frees and tells of it. What it calls of its like is
+    /// part of its own work, and not told again.
+    pub(crate) allocates: bool,
 }
 
 impl BodyWriter<'_> {
@@ -189,7 +198,11 @@ impl BodyWriter<'_> {
                 (SiteKind::FunctionIndex, _) => {
                     let (index, rest) = leb::split(&body.bytes[offset..])?;
                     copied = body.bytes.len() - rest.len();
-                    leb::write_padded(out, self.renumber.function(index)?, copied - offset);
+                    let index = match self.allocates {
+                        true => self.renumber.not_replaced(index)?,
+                        false => self.renumber.function(index)?,
+                    };
+                    leb::write_padded(out, index, copied - offset);
                     note(out, copied);
                 }
                 (SiteKind::Return { depth }, Some(_)) => {

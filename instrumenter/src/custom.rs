@@ -367,7 +367,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
             body.clear();
             let sites = &self.layout.module.sites[function.body.sites.clone()];
             let hooked = self.layout.hooked(function, planned)?;
-            let writer = self.layout.body_writer();
+            let writer = self.layout.body_writer(Some(planned));
             writer.write(&mut body, &function.body, sites, hooked.as_ref(), Some(&mut segments))?;
             let moved = hints.iter().map(|hint| {
                 let at = segments.partition_point(|&(old, _)| old <= hint.func_offset);

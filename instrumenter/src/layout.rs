@@ -244,8 +244,12 @@ impl<'m, 'a> Layout<'m, 'a> {
             .map(|(index, added)| (index, &*added.name))
     }
 
-    pub(crate) fn body_writer(&self) -> BodyWriter<'_> {
-        BodyWriter { hooks: &self.hooks, renumber: &self.renumber }
+    /// What writes the body of the function of the module that a decision is about; without
+    /// one, that of a function of ours.
+    pub(crate) fn body_writer(&self, planned: Option<&PlannedFunction>) -> BodyWriter<'_> {
+        let replaced = &self.renumber.replaced;
+        let allocates = planned.is_some_and(|planned| replaced.contains_key(&planned.index.0));
+        BodyWriter { hooks: &self.hooks, renumber: &self.renumber, allocates }
     }
 
     /// How exceptions can leave a function, if it is hooked.

@@ -9,8 +9,11 @@ use wasmparser::{
     TableType, TypeRef,
 };
 
-use crate::Error;
 use crate::scan::{Body, Exceptions, Scanner, Site};
+use crate::{Error, leb};
+
+/// What tells that a module is instrumented.
+const SIGN_OF_MAP: &str = "a section `observe:map`";
 
 /// An index into a module's function index space, imports first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +64,8 @@ pub(crate) struct FunctionType {
     pub(crate) ty: FuncType,
     /// Of the shared-everything-threads proposal; such a function can call only its like.
     pub(crate) shared: bool,
+    /// Whether it can have no subtypes.
+    pub(crate) is_final: bool,
 }
 
 /// A function that the module imports.
@@ -68,6 +73,8 @@ pub(crate) struct Import<'a> {
     pub(crate) module: &'a str,
     pub(crate) name: &'a str,
     pub(crate) type_index: u32,
+    /// Whether the host must give it a function of this very type, and not of a subtype.
+    pub(crate) exact: bool,
 }
 
 /// A function that the module defines.
@@ -160,11 +167,17 @@ impl<'a> Module<'a> {
     fn section(&mut self, payload: Payload<'a>) -> Result<(), Error> {
         match payload {
             Payload::TypeSection(section) => {
-                for group in section {
+                let end = section.range().end;
+                let mut groups = section.into_iter();
+                loop {
+                    check_group(self.bytes, groups.original_position()..end)?;
+                    let Some(group) = groups.next() else { break };
                     for ty in group?.into_types() {
-                        let shared = ty.composite_type.shared;
+                        let (shared, is_final) = (ty.composite_type.shared, ty.is_final);
                         self.types.push(match ty.composite_type.inner {
-                            CompositeInnerType::Func(ty) => Some(FunctionType { ty, shared }),
+                            CompositeInnerType::Func(ty) => {
+                                Some(FunctionType { ty, shared, is_final })
+                            }
                             _ => None,
                         });
                     }
@@ -180,7 +193,8 @@ impl<'a> Module<'a> {
                                 return Err(Error::AlreadyInstrumented { sign });
                             }
                             let (module, name) = (import.module, import.name);
-                            self.imports.push(Import { module, name, type_index });
+                            let exact = matches!(import.ty, TypeRef::FuncExact(_));
+                            self.imports.push(Import { module, name, type_index, exact });
                         }
                         TypeRef::Memory(ty) => self.memories.push(ty),
                         TypeRef::Table(ty) => self.tables.push(ty),
@@ -209,9 +223,12 @@ impl<'a> Module<'a> {
                 for export in section {
                     let export = export?;
                     if export.name.starts_with(hooks::CELLS_MEMORY) {
-                        // With hooks, what is missing is the map that came with them.
                         if self.imports.iter().any(|import| import.module == hooks::MODULE) {
-                            let sign = "hooks, but no longer the map that goes with them";
+                            // The map stands further back, unless a tool has taken it out.
+                            let sign = match read_function_map(self.bytes) {
+                                Some(_) => SIGN_OF_MAP,
+                                None => "hooks, but no longer the map that goes with them",
+                            };
                             return Err(Error::AlreadyInstrumented { sign });
                         }
                         return Err(Error::Reserved { export: export.name.to_owned() });
@@ -227,8 +244,7 @@ impl<'a> Module<'a> {
                     return Err(Error::ObjectFile { section: section.name().to_owned() });
                 }
                 if section.name() == map::SECTION {
-                    let sign = "a section `observe:map`";
-                    return Err(Error::AlreadyInstrumented { sign });
+                    return Err(Error::AlreadyInstrumented { sign: SIGN_OF_MAP });
                 }
                 if let KnownCustom::Name(names) = section.as_known() {
                     self.names = function_names(names);
@@ -252,6 +268,23 @@ impl<'a> Module<'a> {
     /// The contents of a section.
     pub(crate) fn contents(&self, section: &Section<'_>) -> &'a [u8] {
         &self.bytes[section.range.clone()]
+    }
+}
+
+/// Checks that a group of types, if one begins here, claims no more of them than can follow:
+/// the reader makes room for all before it reads the first, 88 MB for the most there can be.
+fn check_group(bytes: &[u8], at: Range<usize>) -> Result<(), Error> {
+    /// What begins a group ([WebAssembly specification, 5.3.9](https://webassembly.github.io/spec/core/binary/types.html#recursive-types)).
+    const GROUP: u8 = 0x4e;
+    /// The length in bytes of a structure without fields; no type is shorter.
+    const SHORTEST: usize = 2;
+    let start = at.start;
+    let Some([GROUP, group @ ..]) = bytes.get(at) else { return Ok(()) };
+    // What is wrong with the count, the reader will say.
+    let Ok((count, types)) = leb::split(group) else { return Ok(()) };
+    match count as usize > types.len() / SHORTEST {
+        true => Err(missing("a group claims more types than follow", start)),
+        false => Ok(()),
     }
 }
 

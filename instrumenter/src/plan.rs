@@ -121,6 +121,9 @@ impl Plan {
                 let ty = module.function_type(import.type_index);
                 let decision = match verdict {
                     Ok(_) if ty.is_none_or(|ty| ty.shared) => Decision::Leave(Omission::Shared),
+                    Ok(_) if !import.exact && ty.is_some_and(|ty| !ty.is_final) => {
+                        Decision::Leave(Omission::Open)
+                    }
                     Ok(reason) => hook(&mut next, reason),
                     Err(omission) => Decision::Leave(omission),
                 };

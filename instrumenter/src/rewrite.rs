@@ -293,7 +293,6 @@ impl Rewriter<'_, '_> {
         out.extend_from_slice(&[0; 5]);
         let start = out.len();
         (self.layout.module.functions.len() + self.layout.added.len()).encode(out);
-        let writer = self.layout.body_writer();
         let mut body = Vec::new();
         let mut segments = Vec::new();
         let code = self.layout.module.code.clone();
@@ -310,6 +309,7 @@ impl Rewriter<'_, '_> {
             let hooked = self.layout.hooked(function, planned)?;
             segments.clear();
             let noted = map.is_some().then_some(&mut segments);
+            let writer = self.layout.body_writer(Some(planned));
             writer.write(&mut body, &function.body, sites, hooked.as_ref(), noted)?;
             if body.len() > MAX_BODY {
                 return Err(Error::Limit("a function would be longer than engines accept"));
@@ -321,6 +321,7 @@ impl Rewriter<'_, '_> {
                 map.push_body((old, function.body.bytes.len()), (new, body.len()), &segments);
             }
         }
+        let writer = self.layout.body_writer(None);
         for added in &self.layout.added {
             body.clear();
             added.write(&mut body, &writer)?;

@@ -385,6 +385,9 @@ pub enum Omission {
     TooDeep,
     /// It is `shared`, and so cannot call hooks, which are not.
     Shared,
+    /// It is an import of a type that may have subtypes: the host may give it a function of
+    /// one, and what is called in its place would not be.
+    Open,
     /// With hooks it would have more locals, or be longer, than engines accept.
     TooLarge,
 }
@@ -417,7 +420,7 @@ impl Reason {
 
 impl Omission {
     /// Each of them, those that a plan has most to tell of first.
-    pub const ALL: [Omission; 10] = [
+    pub const ALL: [Omission; 11] = [
         Omission::Small,
         Omission::NoLoop,
         Omission::Growth,
@@ -427,6 +430,7 @@ impl Omission {
         Omission::Builtin,
         Omission::TooDeep,
         Omission::Shared,
+        Omission::Open,
         Omission::TooLarge,
     ];
 
@@ -442,6 +446,7 @@ impl Omission {
             Omission::Builtin => "builtin",
             Omission::TooDeep => "too-deep",
             Omission::Shared => "shared",
+            Omission::Open => "open",
             Omission::TooLarge => "too-large",
         }
     }

@@ -279,3 +279,24 @@ fn coverage_adds_up() {
     assert_eq!((functions, hooked), (whole.functions, whole.hooked_instructions));
     assert_eq!(whole.share(), 31.0 / 35.0);
 }
+
+/// What is called in place of an import is of the import's type, not of the subtype that
+/// the host may give, which a call through a table may ask for.
+#[test]
+fn imports_of_types_that_may_have_subtypes_are_left_as_they_are() {
+    let wasm = wat::parse_str(
+        r#"(module
+             (type $open (sub (func)))
+             (type $final (sub final $open (func)))
+             (import "m" "open" (func (type $open)))
+             (import "m" "final" (func (type $final)))
+             (import "m" "exact" (func (exact (type $open))))
+             (import "m" "plain" (func (param i32))))"#,
+    );
+    let wasm = wasm.expect("valid");
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &Selection::all());
+    let hooked: Vec<_> = plan.hooked_imports().map(|import| &*import.name).collect();
+    assert_eq!(hooked, ["m.final", "m.exact", "m.plain"]);
+    assert_eq!(plan.imports[0].decision, Decision::Leave(Omission::Open));
+}

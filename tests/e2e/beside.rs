@@ -141,6 +141,26 @@ fn what_was_asked_for_has_to_be_right() {
     }
 }
 
+#[test]
+fn a_source_map_is_not_overwritten_without_its_module() {
+    let folder = folder();
+    let folder = folder.path();
+    let map = read(folder, "app.wasm.map");
+    std::fs::create_dir(folder.join("build")).expect("can be made");
+    std::fs::rename(folder.join("app.wasm"), folder.join("build/app.wasm")).expect("can be moved");
+    let arguments = ["build/app.wasm", "--source-map", "app.wasm.map", "-o", "app.wasm"];
+    let result = instrument(folder, &arguments);
+    assert_eq!(result.status.code(), Some(2), "{}", stderr(&result));
+    assert!(stderr(&result).contains("app.wasm.map: would be overwritten"), "{}", stderr(&result));
+    assert_eq!((read(folder, "app.wasm.map"), files(folder).len()), (map.clone(), 2));
+
+    // In place both are.
+    std::fs::rename(folder.join("build/app.wasm"), folder.join("app.wasm")).expect("can be moved");
+    let result = instrument(folder, &["app.wasm", "-o", "app.wasm"]);
+    assert!(result.status.success(), "{}", stderr(&result));
+    assert_ne!(read(folder, "app.wasm.map"), map);
+}
+
 /// None appears before all are complete.
 #[test]
 fn files_that_go_together_appear_together() {
@@ -189,6 +209,15 @@ fn debug_information_beside_the_module_follows_it() {
     let wasm = read(folder, "app.observed.wasm");
     assert!(names(&wasm, "external_debug_info", "app.observed.debug.wasm"));
     wasmparser::validate(&read(folder, "app.observed.debug.wasm")).expect("it is valid");
+
+    // All are written, or none.
+    std::fs::create_dir(folder.join("out.debug.wasm")).expect("can be made");
+    std::fs::write(folder.join("s.map"), r#"{"version":3,"mappings":""}"#).expect("can be written");
+    let before = files(folder);
+    let result = instrument(folder, &["app.wasm", "--source-map", "s.map", "-o", "out.wasm"]);
+    assert_eq!(result.status.code(), Some(2));
+    assert!(stderr(&result).contains("out.debug.wasm: cannot be written"), "{}", stderr(&result));
+    assert_eq!(files(folder), before);
 }
 
 fn leb(mut value: usize) -> Vec<u8> {

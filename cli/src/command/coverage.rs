@@ -17,7 +17,10 @@ pub(crate) fn line(plan: &Plan, chosen: &Chosen) -> String {
     let coverage = plan.coverage();
     let all = plural(coverage.functions as u64, "function");
     let mut text = format!("{} of {all} hooked", count(coverage.hooked as u64));
+    let imports = plan.hooked_imports().count() as u64;
     match coverage.hooked {
+        0 if imports > 0 => text += &format!(", and {}", plural(imports, "imported one")),
+        0 if !plan.allocators.is_empty() => text += ", but for those that allocate",
         0 => text += ", so there is nothing to see",
         _ => text += &format!(" ({} of the code)", percent(&coverage)),
     }
@@ -55,6 +58,7 @@ fn explain(omission: Omission, selection: &Selection) -> String {
         Omission::NotExported => "not exported".to_owned(),
         Omission::TooDeep => "too many calls away from exports".to_owned(),
         Omission::Shared => "shared, which cannot call hooks".to_owned(),
+        Omission::Open => "imported under a type that may have subtypes".to_owned(),
         Omission::TooLarge => "too large for hooks".to_owned(),
     }
 }

@@ -225,10 +225,12 @@ impl Opts {
     }
 }
 
-fn cells(plan: &Plan) -> &'static str {
-    match plan.cells {
-        Cells::Memory => "memory",
-        Cells::Globals => "globals",
+/// Where the cells will be; with the hooks of observe-sdk there are none.
+fn cells(plan: &Plan) -> Option<&'static str> {
+    match (plan.abi, plan.cells) {
+        (Abi::Dylibso, _) => None,
+        (Abi::Observe, Cells::Memory) => Some("memory"),
+        (Abi::Observe, Cells::Globals) => Some("globals"),
     }
 }
 

@@ -19,7 +19,7 @@ pub mod map;
 /// What instrumented code calls.
 ///
 /// Each hooked function has a *cell*, an `i32` that starts at zero: the number of calls to
-/// let pass. On entry the function decrements its cell, unless it is zero: then it calls
+/// let pass. On entry the function decrements its cell. Where it was zero before, it calls
 /// [`ENTER`](hooks::ENTER), and stores one less than the period that it gets back, the
 /// number of calls until the next such call. The second result, the token, says what to do
 /// on the way out: a negative token is handed to [`EXIT`](hooks::EXIT), any

@@ -59,7 +59,12 @@ impl Guest {
             })
             .expect("not there yet");
         let mut store = Store::new(module.module().engine(), State { recorder: module.recorder() });
-        let other = r#"(module (func) (func $other_boom (export "boom") unreachable))"#;
+        let other = r#"(module
+            (type $super (sub (func (result i32))))
+            (type $sub (sub $super (func (result i32))))
+            (func)
+            (func $other_boom (export "boom") unreachable)
+            (func (export "of a subtype") (type $sub) (i32.const 7)))"#;
         let other = wasmtime::Module::new(module.module().engine(), assemble(other));
         linker.module(&mut store, "other", &other.expect("valid")).expect("it links");
         let instance = linker.instantiate(&mut store, module.module()).expect("it links");

@@ -147,6 +147,16 @@ fn dense_modules_take_memory_in_proportion() {
 }
 
 #[test]
+fn a_count_that_nothing_follows_takes_no_memory() {
+    // A section of types with one group, of a million.
+    let wasm = b"\0asm\x01\0\0\0\x01\x05\x01\x4e\xc0\x84\x3d";
+    check_memory(wasm);
+    assert!(Module::parse(wasm).is_err());
+    let group = wat::parse_str("(module (rec (type (struct)) (type (func)) (type (struct))))");
+    assert!(Module::parse(&group.expect("valid")).is_ok());
+}
+
+#[test]
 fn damaged_maps_do_no_harm() {
     let mut mutator = Mutator::new(2);
     for (_, wasm) in seeds() {

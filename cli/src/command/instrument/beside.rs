@@ -66,6 +66,14 @@ impl BesideOpts {
                     None => return Ok(None),
                 }
             }
+            if is_same(&path, &output_of_file)
+                && !input.path.as_deref().is_some_and(|module| is_same(module, output))
+            {
+                bail!(
+                    "{name}: would be overwritten, but not the module that it belongs to; name \
+                     another output with -o"
+                );
+            }
             let contents = std::fs::read(&path);
             let contents = contents.with_context(|| format!("{name}: cannot be read"))?;
             let url = output_of_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -130,6 +138,11 @@ impl File {
     fn companion(&self) -> Companion<'_> {
         Companion { contents: &self.contents, url: &self.url }
     }
+}
+
+/// Whether two paths lead to one file that exists.
+fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// What can be done about a warning, to stand behind it.
