@@ -3,6 +3,7 @@
 mod bad_input;
 mod beside;
 mod corpus;
+mod dylibso;
 mod examples;
 mod fuzz;
 mod harness;
