@@ -401,7 +401,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
                 let at = segments.partition_point(|&(old, _)| old <= hint.func_offset);
                 let (old, new) = segments[at.saturating_sub(1)];
                 wasm_encoder::BranchHint {
-                    branch_func_offset: new + hint.func_offset.saturating_sub(old),
+                    branch_func_offset: new.saturating_add(hint.func_offset.saturating_sub(old)),
                     branch_hint_value: u32::from(hint.taken),
                 }
             });

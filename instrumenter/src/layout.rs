@@ -291,7 +291,8 @@ impl<'m, 'a> Layout<'m, 'a> {
                 BlockType::FunctionType(index.ok_or(Error::Plan)?)
             }
         };
-        let live = locals + ty.ty.params().len() as u32;
+        // No plan of `Plan::new` hooks a function of so many, but plans can be changed.
+        let live = locals.checked_add(ty.ty.params().len() as u32).ok_or(Error::Plan)?;
         Ok(Some(Hooked { id, function, live, results, exceptions }))
     }
 }

@@ -187,7 +187,7 @@ impl<'a> Module<'a> {
                         TypeRef::Memory(ty) => self.memories.push(ty),
                         TypeRef::Table(ty) => self.tables.push(ty),
                         TypeRef::Global(_) => {
-                            self.globals += 1;
+                            self.globals = self.globals.saturating_add(1);
                             self.imported_globals += 1;
                         }
                         TypeRef::Tag(_) => self.exceptions = Exceptions::Exnref,

@@ -20,7 +20,7 @@ use crate::custom::{self, CustomSections};
 use crate::dwarf::{self, CodeMap};
 use crate::layout::{Layout, Shift};
 use crate::parse::{Module, Section};
-use crate::plan::{Abi, MAX_BODY, Plan};
+use crate::plan::{Abi, MAX_BODY, MAX_MODULE, Plan};
 use crate::section::{Custom, append_items, items, write_raw};
 use crate::source_map::Moved;
 use crate::{Error, Warning, leb};
@@ -59,7 +59,9 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`], where the module refers to what it does not have.
+    /// [`Error::Invalid`], where the module refers to what it does not have; [`Error::Limit`],
+    /// where it is longer, or would have more of something, than engines accept; and
+    /// [`Error::Plan`], where the plan is not one for this module.
     pub fn apply_with(
         &self,
         module: &Module<'_>,
@@ -69,6 +71,9 @@ impl Plan {
             let wasm = module.bytes.to_vec();
             let warnings = Vec::new();
             return Ok(Instrumented { wasm, warnings, source_map: None, debug_info: None });
+        }
+        if module.bytes.len() > MAX_MODULE {
+            return Err(Error::Limit("it is longer than engines accept"));
         }
         Rewriter { layout: Layout::new(module, self)? }.rewrite(companions)
     }
