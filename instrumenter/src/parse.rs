@@ -9,8 +9,8 @@ use wasmparser::{
     TableType, TypeRef,
 };
 
-use crate::Error;
 use crate::scan::{Body, Exceptions, Scanner, Site};
+use crate::{Error, leb};
 
 /// An index into a module's function index space, imports first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,7 +162,11 @@ impl<'a> Module<'a> {
     fn section(&mut self, payload: Payload<'a>) -> Result<(), Error> {
         match payload {
             Payload::TypeSection(section) => {
-                for group in section {
+                let end = section.range().end;
+                let mut groups = section.into_iter();
+                loop {
+                    self.check_group(groups.original_position()..end)?;
+                    let Some(group) = groups.next() else { break };
                     for ty in group?.into_types() {
                         let shared = ty.composite_type.shared;
                         self.types.push(match ty.composite_type.inner {
@@ -242,6 +246,23 @@ impl<'a> Module<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Checks that the recursion group that begins here, if one does, has room for the types
+    /// that it claims: the reader makes room for a million before it reads the first.
+    fn check_group(&self, range: Range<usize>) -> Result<(), Error> {
+        /// [WebAssembly specification, 5.3.9](https://webassembly.github.io/spec/core/binary/types.html#recursive-types)
+        const GROUP: u8 = 0x4e;
+        let offset = range.start;
+        match self.bytes.get(range).unwrap_or_default() {
+            [GROUP, group @ ..] => match leb::split(group)? {
+                (count, types) if count as usize > types.len() => {
+                    Err(missing("a group of types ends too early", offset))
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
     }
 
     /// The function type at an index, where the module is consistent.

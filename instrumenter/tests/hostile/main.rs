@@ -147,6 +147,14 @@ fn dense_modules_take_memory_in_proportion() {
 }
 
 #[test]
+fn types_that_are_claimed_take_no_memory() {
+    // A recursion group of a million types, of which none is there; and of one that is.
+    check_memory(b"\0asm\x01\0\0\0\x01\x05\x01\x4e\xc0\x84\x3d");
+    let group = b"\0asm\x01\0\0\0\x01\x06\x01\x4e\x01\x60\0\0";
+    assert_eq!(bodies::module(group), bodies::Outcome::Valid);
+}
+
+#[test]
 fn damaged_maps_do_no_harm() {
     let mut mutator = Mutator::new(2);
     for (_, wasm) in seeds() {
