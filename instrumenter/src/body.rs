@@ -214,24 +214,24 @@ impl BodyWriter<'_> {
                     self.leave_for_good(out, hooked);
                     note(out, copied);
                 }
-                (SiteKind::MemoryGrow { memory }, Some(hooked))
-                    if self.hooks.memory_grow.contains_key(&memory) =>
-                {
-                    // One byte, and the index.
-                    let (_, rest) = leb::split(&body.bytes[offset + 1..])?;
-                    copied = body.bytes.len() - rest.len();
-                    self.grow(out, hooked, self.hooks.memory_grow[&memory]);
-                    note(out, copied);
+                (SiteKind::MemoryGrow { memory }, Some(hooked)) => {
+                    if let Some(&function) = self.hooks.memory_grow.get(&memory) {
+                        // One byte, and the index.
+                        let (_, rest) = leb::split(&body.bytes[offset + 1..])?;
+                        copied = body.bytes.len() - rest.len();
+                        self.grow(out, hooked, function);
+                        note(out, copied);
+                    }
                 }
-                (SiteKind::TableGrow { table }, Some(hooked))
-                    if self.hooks.table_grow.contains_key(&table) =>
-                {
-                    // A prefix, the number of the instruction, and the index.
-                    let (_, rest) = leb::split(&body.bytes[offset + 1..])?;
-                    let (_, rest) = leb::split(rest)?;
-                    copied = body.bytes.len() - rest.len();
-                    self.grow(out, hooked, self.hooks.table_grow[&table]);
-                    note(out, copied);
+                (SiteKind::TableGrow { table }, Some(hooked)) => {
+                    if let Some(&function) = self.hooks.table_grow.get(&table) {
+                        // A prefix, the number of the instruction, and the index.
+                        let (_, rest) = leb::split(&body.bytes[offset + 1..])?;
+                        let (_, rest) = leb::split(rest)?;
+                        copied = body.bytes.len() - rest.len();
+                        self.grow(out, hooked, function);
+                        note(out, copied);
+                    }
                 }
                 _ => {}
             }

@@ -3,7 +3,7 @@
 
 use wasm_encoder::{Encode, IndirectNameMap, NameMap, ProducersField, ProducersSection};
 use wasmparser::{
-    BinaryReader, BranchHintSectionReader, IndirectNaming, Name, Naming, ProducersSectionReader,
+    BinaryReader, BranchHintSectionReader, IndirectNaming, Name, ProducersSectionReader,
 };
 
 use crate::body::renumber_label;
@@ -12,12 +12,13 @@ use crate::companion::{self, Companions, DEBUG_INFO, DebugFile, Part, SOURCE_MAP
 use crate::dwarf::{self, Rewritten};
 use crate::layout::Layout;
 use crate::parse::Function;
-use crate::plan::PlannedFunction;
+use crate::plan::{Abi, PlannedFunction};
 use crate::rewrite::Instrumented;
 use crate::section::{Custom, contents_of, write_raw};
 use crate::source_map::{self, Moved};
 use crate::{Error, Warning};
 
+pub(crate) const NAMES: &str = "name";
 pub(crate) const PRODUCERS: &str = "producers";
 pub(crate) const TARGET_FEATURES: &str = "target_features";
 const BRANCH_HINTS: &str = "metadata.code.branch_hint";
@@ -151,7 +152,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
     ) -> Result<(), Error> {
         let mut id = None;
         let rewritten = match name {
-            "name" => Some(self.names(contents)),
+            NAMES => Some(self.names(contents)),
             PRODUCERS => Some(producers(contents).unwrap_or_else(|| contents.to_vec())),
             BRANCH_HINTS => self.branch_hints(contents)?,
             SOURCE_MAP | DEBUG_INFO => {
@@ -242,14 +243,25 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
     /// added. A subsection that cannot be read is left out.
     fn names(&mut self, contents: &[u8]) -> Vec<u8> {
         let mut names = wasm_encoder::NameSection::new();
+        // Hosts of observe-sdk know functions by nothing else, so that none may be missing.
+        let complete = self.layout.plan.abi == Abi::Dylibso;
+        let mut written = !complete;
         let reader = wasmparser::NameSectionReader::new(BinaryReader::new(contents, 0));
         for subsection in reader {
+            // The specification wants them behind the name of the module.
+            if !written && !matches!(subsection, Ok(Name::Module { .. })) {
+                names.functions(&self.all_function_names());
+                written = true;
+            }
             let whole = subsection.and_then(|subsection| {
                 match subsection {
                     Name::Module { name, .. } => names.module(name),
                     Name::Function(map) => {
                         let map = map.into_iter().collect::<Result<Vec<_>, _>>()?;
-                        names.functions(&self.function_names(&map));
+                        let map = map.iter().map(|naming| (naming.index, naming.name));
+                        if !complete {
+                            names.functions(&self.function_names(map));
+                        }
                     }
                     Name::Local(map) => names.locals(&self.indirect_names(map)?),
                     Name::Label(map) => names.labels(&self.label_names(map)?),
@@ -272,16 +284,32 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
                 self.warnings.push(Warning::Names { message: error.message().to_owned() });
             }
         }
+        if !written {
+            names.functions(&self.all_function_names());
+        }
         contents_of(&names)
     }
 
-    fn function_names(&self, map: &[Naming<'_>]) -> NameMap {
+    /// The names that the module has for functions, and of hooked ones without what else
+    /// they are called.
+    fn all_function_names(&self) -> NameMap {
+        let Layout { module, plan, .. } = *self.layout;
+        let names = &module.names;
+        let has_none = |index| names.binary_search_by_key(&index, |&(named, _)| named).is_err();
+        let others = plan.hooked().filter(|function| has_none(function.index.0)).map(|function| {
+            let raw = module.raw_name(function.index);
+            (function.index.0, raw.unwrap_or(&function.name))
+        });
+        self.function_names(names.iter().copied().chain(others))
+    }
+
+    fn function_names<'n>(&self, map: impl Iterator<Item = (u32, &'n str)>) -> NameMap {
         let mut imported = NameMap::new();
-        let mut names: Vec<(u32, &str)> = Vec::with_capacity(map.len() + 2);
-        for naming in map {
+        let mut names: Vec<(u32, &str)> = Vec::new();
+        for (index, name) in map {
             // An index that no function can have names nothing.
-            if let Ok(index) = self.layout.renumber.own(naming.index) {
-                names.push((index, naming.name));
+            if let Ok(index) = self.layout.renumber.own(index) {
+                names.push((index, name));
             }
         }
         let hooks: Vec<_> =
@@ -373,7 +401,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
                 let at = segments.partition_point(|&(old, _)| old <= hint.func_offset);
                 let (old, new) = segments[at.saturating_sub(1)];
                 wasm_encoder::BranchHint {
-                    branch_func_offset: new + hint.func_offset.saturating_sub(old),
+                    branch_func_offset: new.saturating_add(hint.func_offset.saturating_sub(old)),
                     branch_hint_value: u32::from(hint.taken),
                 }
             });

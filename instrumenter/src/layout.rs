@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use observe_abi::hooks;
+use observe_abi::{dylibso, hooks, map};
 use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{BlockType, ValType};
 
@@ -13,6 +13,7 @@ use crate::body::{BodyWriter, CellPlace, Hooked, Hooks, Renumber};
 use crate::imports::{Hook, Imported, Types};
 use crate::parse::{Function, Module};
 use crate::plan::{Abi, Decision, HookId, Plan, PlannedFunction};
+use crate::rewrite::version_copies;
 use crate::scan::{Exceptions, SiteKind};
 
 /// The indices of what a plan adds to a module.
@@ -29,6 +30,10 @@ pub(crate) struct Layout<'m, 'a> {
     /// Functions to add behind those of the module.
     pub(crate) added: Vec<Added>,
 }
+
+/// How many globals, and how many functions of its own, a module may have: see
+/// [WebAssembly JavaScript Interface, "Implementation-defined Limits"](https://webassembly.github.io/spec/js-api/#limits).
+const MAX_ITEMS: usize = 1_000_000;
 
 /// Gives functions their new indices wherever `wasm-encoder` finds one.
 pub(crate) struct Shift<'r>(pub(crate) &'r Renumber);
@@ -55,6 +60,9 @@ impl<'m, 'a> Layout<'m, 'a> {
     pub(crate) fn new(module: &'m Module<'a>, plan: &'m Plan) -> Result<Self, Error> {
         if !fits(plan, module) {
             return Err(Error::Plan);
+        }
+        if u64::from(module.globals) + globals(plan, module) > MAX_ITEMS as u64 {
+            return Err(Error::Limit("it would have more globals than engines accept"));
         }
         let mut types = Types::new(module);
         let (memories, tables) = grown(plan, module);
@@ -84,6 +92,9 @@ impl<'m, 'a> Layout<'m, 'a> {
         }
         if let Some(hook) = imported.allocation {
             layout.add_allocators(hook)?;
+        }
+        if module.functions.len() + layout.added.len() > MAX_ITEMS {
+            return Err(Error::Limit("it would have more functions than engines accept"));
         }
         Ok(layout)
     }
@@ -289,8 +300,18 @@ impl<'m, 'a> Layout<'m, 'a> {
                 BlockType::FunctionType(index.ok_or(Error::Plan)?)
             }
         };
-        let live = locals + ty.ty.params().len() as u32;
+        // No plan of `Plan::new` hooks a function of so many, but plans can be changed.
+        let live = locals.checked_add(ty.ty.params().len() as u32).ok_or(Error::Plan)?;
         Ok(Some(Hooked { id, function, live, results, exceptions }))
+    }
+}
+
+/// How many globals are added.
+fn globals(plan: &Plan, module: &Module<'_>) -> u64 {
+    match (plan.abi, plan.cells) {
+        (Abi::Dylibso, _) => u64::from(version_copies(module)) * dylibso::VERSION.len() as u64,
+        (Abi::Observe, map::Cells::Globals) => plan.hooks().count() as u64,
+        (Abi::Observe, map::Cells::Memory) => 0,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rewrites WebAssembly modules to call out at function entry and exit.
 //!
-//! Bytes in, bytes and a plan out; no I/O. A module is [parsed](Module::parse),
+//! Bytes in, bytes and a plan out; no I/O. It needs neither files nor threads nor a clock, so
+//! it also runs compiled to Wasm itself, and gives the same bytes there. A module is [parsed](Module::parse),
 //! a [`Plan`] decides with a [`Selection`] which functions get hooks, and
 //! [`Plan::apply`] writes the new module. What the hooks do is the host's matter
 //! (`observe-host`); the contract between the two is `observe-abi`.

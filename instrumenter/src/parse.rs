@@ -43,6 +43,7 @@ pub struct Module<'a> {
     pub(crate) tables: Vec<TableType>,
     /// How many globals there are, imports included.
     pub(crate) globals: u32,
+    pub(crate) imported_globals: u32,
     /// How the module uses exceptions.
     pub(crate) exceptions: Exceptions,
     /// Where the contents of the code section are.
@@ -107,6 +108,7 @@ impl<'a> Module<'a> {
             memories: Vec::new(),
             tables: Vec::new(),
             globals: 0,
+            imported_globals: 0,
             exceptions: Exceptions::None,
             code: 0..0,
             names: Vec::new(),
@@ -198,7 +200,10 @@ impl<'a> Module<'a> {
                         }
                         TypeRef::Memory(ty) => self.memories.push(ty),
                         TypeRef::Table(ty) => self.tables.push(ty),
-                        TypeRef::Global(_) => self.globals += 1,
+                        TypeRef::Global(_) => {
+                            self.globals = self.globals.saturating_add(1);
+                            self.imported_globals += 1;
+                        }
                         TypeRef::Tag(_) => self.exceptions = Exceptions::Exnref,
                     }
                 }

@@ -22,6 +22,10 @@ const CELLS_IN_MEMORY_FROM: usize = 1000;
 const MAX_LOCALS: u64 = 50_000;
 pub(crate) const MAX_BODY: usize = 7_654_321;
 
+/// The size of a module, in bytes, from the same place. Nothing that is written of one within
+/// it comes near the 4 GiB that the length of a section can tell.
+pub(crate) const MAX_MODULE: usize = 1 << 30;
+
 /// The number of memories that engines accept.
 const MAX_MEMORIES: usize = 100;
 
@@ -238,8 +242,9 @@ fn can_have_hooks(module: &Module<'_>, function: &Function<'_>) -> Result<(), Om
         return Err(Omission::Shared);
     };
     let locals = u64::from(body.locals) + ty.ty.params().len() as u64;
-    let size = body.bytes.len() + HOOK_BYTES + HOOK_BYTES_PER_SITE * body.sites.len();
-    match locals >= MAX_LOCALS || size > MAX_BODY {
+    let hooks = HOOK_BYTES as u64 + HOOK_BYTES_PER_SITE as u64 * body.sites.len() as u64;
+    let size = body.bytes.len() as u64 + hooks;
+    match locals >= MAX_LOCALS || size > MAX_BODY as u64 {
         true => Err(Omission::TooLarge),
         false => Ok(()),
     }

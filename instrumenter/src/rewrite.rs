@@ -20,7 +20,7 @@ use crate::custom::{self, CustomSections};
 use crate::dwarf::{self, CodeMap};
 use crate::layout::{Layout, Shift};
 use crate::parse::{Module, Section};
-use crate::plan::{Abi, MAX_BODY, Plan};
+use crate::plan::{Abi, MAX_BODY, MAX_MODULE, Plan};
 use crate::section::{Custom, append_items, items, write_raw};
 use crate::source_map::Moved;
 use crate::{Error, Warning, leb};
@@ -59,7 +59,9 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`], where the module refers to what it does not have.
+    /// [`Error::Invalid`], where the module refers to what it does not have; [`Error::Limit`],
+    /// where it is longer, or would have more of something, than engines accept; and
+    /// [`Error::Plan`], where the plan is not one for this module.
     pub fn apply_with(
         &self,
         module: &Module<'_>,
@@ -69,6 +71,9 @@ impl Plan {
             let wasm = module.bytes.to_vec();
             let warnings = Vec::new();
             return Ok(Instrumented { wasm, warnings, source_map: None, debug_info: None });
+        }
+        if module.bytes.len() > MAX_MODULE {
+            return Err(Error::Limit("it is longer than engines accept"));
         }
         Rewriter { layout: Layout::new(module, self)? }.rewrite(companions)
     }
@@ -92,6 +97,14 @@ const ORDER: [SectionId; 13] = [
     SectionId::Data,
 ];
 
+/// How often each number of observe-sdk's version is written, one global behind the other.
+///
+/// Hosts take the index of an exported global for its place among those that the module
+/// defines, and look as many globals too far as it imports.
+pub(crate) fn version_copies(module: &Module<'_>) -> u32 {
+    module.imported_globals.saturating_add(1)
+}
+
 /// Writes the instrumented module.
 struct Rewriter<'m, 'a> {
     layout: Layout<'m, 'a>,
@@ -107,6 +120,8 @@ impl Rewriter<'_, '_> {
         let named =
             |wanted| module.sections.iter().any(|s| s.custom.is_some_and(|c| c.0 == wanted));
         let mut producers = named(custom::PRODUCERS);
+        // Hosts of observe-sdk refuse a module without.
+        let mut names = self.layout.plan.abi == Abi::Observe || named(custom::NAMES);
         let mut custom_sections = CustomSections::new(&self.layout, companions);
         let dwarf = dwarf::Sections::new(module.sections.iter().filter_map(|s| s.custom));
         let mut code_map = None;
@@ -132,7 +147,11 @@ impl Rewriter<'_, '_> {
                     waiting.push((name, contents));
                     continue;
                 }
-                // LLVM's tools read no module that has them the other way round.
+                // LLVM's tools read no module that has these three the other way round.
+                if !names && matches!(name, custom::PRODUCERS | custom::TARGET_FEATURES) {
+                    custom_sections.carry_over(&mut out, custom::NAMES, &[])?;
+                    names = true;
+                }
                 if name == custom::TARGET_FEATURES && !producers {
                     custom::own_producers().append_to(&mut out);
                     producers = true;
@@ -147,6 +166,9 @@ impl Rewriter<'_, '_> {
         }
         for (name, contents) in waiting {
             custom_sections.carry_over(&mut out, name, contents)?;
+        }
+        if !names {
+            custom_sections.carry_over(&mut out, custom::NAMES, &[])?;
         }
         if let Abi::Observe = self.layout.plan.abi {
             let map = self.layout.plan.function_map(module).encode();
@@ -228,7 +250,9 @@ impl Rewriter<'_, '_> {
                 if let Abi::Dylibso = self.layout.plan.abi {
                     let ty = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
                     for (_, version) in dylibso::VERSION {
-                        globals.global(ty, &ConstExpr::i32_const(version));
+                        for _ in 0..version_copies(self.layout.module) {
+                            globals.global(ty, &ConstExpr::i32_const(version));
+                        }
                     }
                 }
                 if !globals.is_empty() {
@@ -247,9 +271,9 @@ impl Rewriter<'_, '_> {
                     exports.export(hooks::CELLS_MEMORY, ExportKind::Memory, memory);
                 }
                 if let Abi::Dylibso = self.layout.plan.abi {
-                    for ((name, _), index) in
-                        dylibso::VERSION.iter().zip(self.layout.module.globals..)
-                    {
+                    let module = self.layout.module;
+                    let indices = (module.globals..).step_by(version_copies(module) as usize);
+                    for ((name, _), index) in dylibso::VERSION.iter().zip(indices) {
                         exports.export(name, ExportKind::Global, index);
                     }
                 }

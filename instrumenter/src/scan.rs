@@ -27,7 +27,8 @@ pub enum Exceptions {
 /// A place in a function body that a rewrite may touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Site {
-    /// In bytes from the start of the body, which begins with its locals.
+    /// In bytes from the start of the body, which begins with its locals. The format gives
+    /// lengths 32 bits, so it fits.
     pub(crate) offset: u32,
     pub(crate) kind: SiteKind,
 }

@@ -3,11 +3,11 @@
 
 use observe_abi::map::Cells;
 use observe_instrumenter::{
-    Decision, Error, Instrumented, Module, Omission, Plan, Selection, Warning,
+    Abi, Decision, Error, HookId, Instrumented, Module, Omission, Plan, Reason, Selection, Warning,
 };
 use wasm_encoder::{
-    CodeSection, ExportKind, ExportSection, Function, FunctionSection, MemorySection, MemoryType,
-    TypeSection,
+    CodeSection, ConstExpr, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
+    GlobalType, ImportSection, MemorySection, MemoryType, TypeSection, ValType,
 };
 use wasmparser::{Validator, WasmFeatures};
 
@@ -71,7 +71,7 @@ fn a_function_that_would_grow_too_long_is_an_error() {
 
 #[test]
 fn a_function_of_the_most_locals_is_left_alone() {
-    let mut full = Function::new([(50_000, wasm_encoder::ValType::I64)]);
+    let mut full = Function::new([(50_000, ValType::I64)]);
     full.instructions().end();
     let wasm = module(0, [empty(), full]);
     let parsed = Module::parse(&wasm).expect("a module");
@@ -88,6 +88,72 @@ fn a_module_of_the_most_memories_keeps_its_cells_in_globals() {
         assert_eq!(Plan::new(&parsed, &Selection::all()).cells, cells);
         instrument(&wasm, &Selection::all()).expect("it can be instrumented");
     }
+}
+
+#[test]
+fn a_module_longer_than_engines_accept_is_an_error() {
+    let mut wasm = wat::parse_str("(module (func (export \"f\")))").expect("valid");
+    // A custom section with no name to the end; what nobody reads takes no memory.
+    let whole = wasm.len() + 6 + (1 << 30);
+    let mut longer = vec![0; whole];
+    wasm.extend([0, 0x80, 0x80, 0x80, 0x80, 4]);
+    longer[..wasm.len()].copy_from_slice(&wasm);
+    let module = Module::parse(&longer).expect("a module");
+    let plan = Plan::new(&module, &Selection::all());
+    let error = plan.apply(&module).expect_err("it is too long");
+    assert!(matches!(error, Error::Limit(_)), "{error}");
+}
+
+/// A module of one function with a parameter, and of globals.
+fn with_globals(imported: u32, defined: u32, body: &Function) -> Vec<u8> {
+    let (mut types, mut imports) = (TypeSection::new(), ImportSection::new());
+    let (mut functions, mut globals) = (FunctionSection::new(), GlobalSection::new());
+    let mut code = CodeSection::new();
+    let ty = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
+    (0..imported).for_each(|_| _ = imports.import("", "", ty));
+    (0..defined).for_each(|_| _ = globals.global(ty, &ConstExpr::i32_const(0)));
+    types.ty().function([ValType::I32], []);
+    functions.function(0);
+    code.function(body);
+    let mut module = wasm_encoder::Module::new();
+    module.section(&types).section(&imports).section(&functions).section(&globals).section(&code);
+    module.finish()
+}
+
+#[test]
+fn a_module_of_the_most_globals_gets_no_more() {
+    for (imported, defined, abi, fits) in [
+        (0, 999_999, Abi::Observe, true),
+        (0, 1_000_000, Abi::Observe, false),
+        (300_000, 0, Abi::Dylibso, true),
+        (400_000, 0, Abi::Dylibso, false),
+    ] {
+        let wasm = with_globals(imported, defined, &empty());
+        validate(&wasm);
+        let module = Module::parse(&wasm).expect("a module");
+        let mut plan = Plan::new(&module, &Selection::all());
+        plan.abi = abi;
+        match plan.apply(&module) {
+            Ok(instrumented) => {
+                assert!(fits, "{imported} and {defined} for {abi:?}");
+                validate(&instrumented.wasm);
+            }
+            Err(error) => assert!(!fits && matches!(error, Error::Limit(_)), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_plan_that_was_changed_is_an_error_at_the_worst() {
+    let mut full = Function::new([(u32::MAX, ValType::I64)]);
+    full.instructions().end();
+    let wasm = with_globals(0, 0, &full);
+    let module = Module::parse(&wasm).expect("it can be read");
+    let mut plan = Plan::new(&module, &Selection::all());
+    assert_eq!(plan.left_out(Omission::TooLarge), 1);
+    plan.functions[0].decision = Decision::Hook(HookId(0), Reason::Size);
+    // With the parameter it is one more local than can be counted.
+    assert!(matches!(plan.apply(&module), Err(Error::Plan)));
 }
 
 #[test]

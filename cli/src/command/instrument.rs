@@ -21,13 +21,17 @@ use crate::view::units;
 /// Write a module that calls out at function entry and exit
 ///
 /// The result imports `enter` and `exit` from `observe:hooks@1`, and runs in any host
-/// that provides them: `observe run`, or one that embeds the crate `observe-host`.
+/// that provides them: `observe run`, or one that embeds the crate `observe-host`. With
+/// `--abi dylibso` it is for hosts with observe-sdk: it imports `enter`, `exit` and
+/// `memory-grow` from `dylibso:observe/instrument`, tells every call, and has a name for
+/// each hooked function in its name section.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   observe instrument app.wasm                     writes app.observed.wasm
   observe instrument app.wasm -o out.wasm --all   hooks every function
   observe instrument app.wasm --dry-run           prints what would be done
   observe instrument app.wasm --source-map s.map  writes app.observed.wasm.map, too
+  observe instrument app.wasm --abi dylibso       for a host with observe-sdk
   observe instrument - <app.wat >out.wasm         reads the text format, too")]
 pub(crate) struct Opts {
     /// The module, in the binary or the text format; `-` is standard input
@@ -141,6 +145,7 @@ impl Opts {
                 "functions": functions,
                 "coverage": coverage::json(plan, Some(module)),
                 "config": coverage::config(chosen.config.as_deref()),
+                "hooks": hooks(plan),
                 "cells": cells(plan),
                 "exceptions": format!("{:?}", plan.exceptions).to_lowercase(),
             });
@@ -163,7 +168,7 @@ impl Opts {
         if !owners.is_empty() {
             write!(out, "\n{owners}\n")?;
         }
-        writeln!(out, "{}", coverage::line(plan, chosen))?;
+        writeln!(out, "{}{}", coverage::line(plan, chosen), whose(plan))?;
         input::print(out.as_bytes())
     }
 
@@ -198,6 +203,7 @@ impl Opts {
                     "hooked": plan.hooked().count(),
                     "coverage": coverage::json(plan, None),
                     "config": coverage::config(chosen.config.as_deref()),
+                    "hooks": hooks(plan),
                     "cells": cells(plan),
                     "warnings": warnings.collect::<Vec<_>>(),
                 });
@@ -205,7 +211,7 @@ impl Opts {
             }
             Format::Text => {
                 let growth = (after as f64 / before as f64 - 1.0) * 100.0;
-                let coverage = coverage::line(plan, chosen);
+                let coverage = coverage::line(plan, chosen) + whose(plan);
                 let place =
                     if to_stdout { "standard output".into() } else { output.to_string_lossy() };
                 let size = units::bytes(after as u64);
@@ -222,6 +228,22 @@ impl Opts {
             return Ok(());
         }
         input::print(format!("{text}\n").as_bytes())
+    }
+}
+
+/// The module that the hooks are imported from.
+fn hooks(plan: &Plan) -> &'static str {
+    match plan.abi {
+        Abi::Observe => observe_abi::hooks::MODULE,
+        Abi::Dylibso => observe_abi::dylibso::MODULE,
+    }
+}
+
+/// What a summary says of a host that is not ours.
+fn whose(plan: &Plan) -> &'static str {
+    match plan.abi {
+        Abi::Observe => "",
+        Abi::Dylibso => "; for hosts with observe-sdk, as --abi dylibso says",
     }
 }
 

@@ -2,7 +2,7 @@
 //! the targets in `/fuzz` on whatever libFuzzer thinks of.
 
 use observe_abi::map::{Cells, FunctionMap};
-use observe_instrumenter::{Error, Module, Plan, Selection, demangle, read_function_map};
+use observe_instrumenter::{Abi, Error, Module, Plan, Selection, demangle, read_function_map};
 use wasmparser::{Validator, WasmFeatures};
 
 /// What came of some bytes.
@@ -16,7 +16,7 @@ pub(crate) enum Outcome {
     Valid,
 }
 
-/// Instruments a module, if the bytes are one, in two ways. What is valid stays valid,
+/// Instruments a module, if the bytes are one, in three ways. What is valid stays valid,
 /// and is refused only for what the documentation names.
 pub(crate) fn module(bytes: &[u8]) -> Outcome {
     let is_valid = validate(bytes).is_ok();
@@ -34,10 +34,13 @@ pub(crate) fn module(bytes: &[u8]) -> Outcome {
             return Outcome::Refused;
         }
     };
-    for (selection, cells) in
-        [(Selection::all(), Cells::Memory), (Selection::default(), Cells::Globals)]
-    {
+    for (selection, abi, cells) in [
+        (Selection::all().allocations(true), Abi::Observe, Cells::Memory),
+        (Selection::default(), Abi::Observe, Cells::Globals),
+        (Selection::all(), Abi::Dylibso, Cells::Globals),
+    ] {
         let mut plan = Plan::new(&module, &selection);
+        plan.abi = abi;
         // A memory more than engines take is the caller's own doing.
         if plan.cells == Cells::Memory || bytes.len() < 1000 {
             plan.cells = cells;
@@ -48,7 +51,8 @@ pub(crate) fn module(bytes: &[u8]) -> Outcome {
                 let hooked = plan.hooked().chain(plan.hooked_imports()).count();
                 let map = read_function_map(&instrumented.wasm);
                 let map = map.map(|map| map.expect("what was just written").functions.len());
-                assert_eq!(map, (hooked > 0).then_some(hooked), "the map has what the plan has");
+                let with_map = abi == Abi::Observe && (hooked > 0 || !plan.allocators.is_empty());
+                assert_eq!(map, with_map.then_some(hooked), "the map has what the plan has");
             }
             Err(error) if is_valid && !matches!(error, Error::Limit(_)) => {
                 panic!("valid, and cannot be instrumented: {error}")
