@@ -41,8 +41,8 @@ pub(crate) enum What {
 impl Added {
     /// Writes its body, without its length.
     pub(crate) fn write(&self, out: &mut Vec<u8>, writer: &BodyWriter<'_>) -> Result<(), Error> {
-        match &self.what {
-            &What::Import { import, params, ref hooked } => {
+        match self.what {
+            What::Import { import, params, ref hooked } => {
                 let mut bytes = Vec::new();
                 locals(&mut bytes, &[]);
                 let code_start = bytes.len() as u32;
@@ -51,7 +51,7 @@ impl Added {
                 code.call(import).end();
                 writer.write(out, &Body::plain(&bytes, code_start), &[], Some(hooked), None)?;
             }
-            &What::Enter { hook, memory } => {
+            What::Enter { hook, memory } => {
                 locals(out, &[ValType::I32]);
                 let cell = MemArg { offset: 0, align: 2, memory_index: memory };
                 InstructionSink::new(out)
@@ -68,7 +68,7 @@ impl Added {
                     .local_get(1)
                     .end();
             }
-            &What::MemoryGrow { hook, memory, address, page_size_log2 } => {
+            What::MemoryGrow { hook, memory, address, page_size_log2 } => {
                 locals(out, &[address]);
                 let mut code = InstructionSink::new(out);
                 code.local_get(1).i32_const(memory as i32);
@@ -79,7 +79,7 @@ impl Added {
                 code.i64_const(page_size_log2.into()).i64_shl().end();
                 code.call(hook).local_get(2).end();
             }
-            &What::MemoryGrowPages { hook, memory, address } => {
+            What::MemoryGrowPages { hook, memory, address } => {
                 locals(out, &[address]);
                 let mut code = InstructionSink::new(out);
                 code.local_get(0).memory_grow(memory).local_tee(2);
@@ -93,7 +93,7 @@ impl Added {
                 }
                 code.call(hook).end().local_get(2).end();
             }
-            &What::TableGrow { hook, table, address } => {
+            What::TableGrow { hook, table, address } => {
                 locals(out, &[address]);
                 let mut code = InstructionSink::new(out);
                 code.local_get(2).i32_const(table as i32);
@@ -103,7 +103,7 @@ impl Added {
                 extended(&mut code, 1, address);
                 code.end().call(hook).local_get(3).end();
             }
-            &What::Allocator { hook, function, params, address, shape } => {
+            What::Allocator { hook, function, params, address, shape } => {
                 let result = params;
                 let gives = shape != Shape::Free;
                 match gives {
@@ -143,7 +143,7 @@ impl Added {
                 }
                 code.end();
             }
-            &What::Reader { first, count } => {
+            What::Reader { first, count } => {
                 locals(out, &[]);
                 let mut code = InstructionSink::new(out);
                 (first..first + count).for_each(|global| _ = code.global_get(global));

@@ -9,5 +9,8 @@ mod harness;
 mod hooks;
 mod instrument;
 mod otlp;
+mod remove;
 mod run;
+#[path = "../../instrumenter/tests/remove/same.rs"]
+mod same;
 mod spec;
