@@ -6,4 +6,5 @@ mod bodies;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     bodies::module(bytes);
+    bodies::without_hooks(bytes);
 });

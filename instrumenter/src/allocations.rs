@@ -89,6 +89,11 @@ pub(crate) fn find(module: &Module<'_>) -> Vec<Allocator> {
     allocators.collect()
 }
 
+/// What so many parameters of an allocator may mean.
+pub(crate) fn shapes(params: usize) -> impl Iterator<Item = Shape> {
+    ALLOCATORS.into_iter().filter(move |known| known.1 == params).map(|(.., shape)| shape)
+}
+
 fn shape(name: &str, ty: &FuncType, address: ValType) -> Option<Shape> {
     // rustc has them in a crate of its own.
     let name = name.strip_prefix("__rustc::").unwrap_or(name);

@@ -184,8 +184,8 @@ impl BodyWriter<'_> {
                     CellPlace::Nowhere => out.extend_from_slice(&body.bytes[..code_start]),
                     _ => add_local(out, body)?,
                 }
-                self.enter(out, hooked);
-                self.open(out, hooked);
+                self.hooks.enter(out, hooked);
+                self.hooks.open(out, hooked);
             }
         }
         note(out, code_start);
@@ -211,7 +211,7 @@ impl BodyWriter<'_> {
                     note(out, copied);
                 }
                 (SiteKind::TailCall { .. }, Some(hooked)) => {
-                    self.leave_for_good(out, hooked);
+                    self.hooks.leave_for_good(out, hooked);
                     note(out, copied);
                 }
                 (SiteKind::MemoryGrow { memory }, Some(hooked)) => {
@@ -219,7 +219,7 @@ impl BodyWriter<'_> {
                         // One byte, and the index.
                         let (_, rest) = leb::split(&body.bytes[offset + 1..])?;
                         copied = body.bytes.len() - rest.len();
-                        self.grow(out, hooked, function);
+                        self.hooks.grow(out, hooked, function);
                         note(out, copied);
                     }
                 }
@@ -229,7 +229,7 @@ impl BodyWriter<'_> {
                         let (_, rest) = leb::split(&body.bytes[offset + 1..])?;
                         let (_, rest) = leb::split(rest)?;
                         copied = body.bytes.len() - rest.len();
-                        self.grow(out, hooked, function);
+                        self.hooks.grow(out, hooked, function);
                         note(out, copied);
                     }
                 }
@@ -238,39 +238,42 @@ impl BodyWriter<'_> {
         }
         out.extend_from_slice(&body.bytes[copied..]);
         if let Some(hooked) = hooked {
-            self.close(out, hooked);
+            self.hooks.close(out, hooked);
         }
         Ok(())
     }
+}
 
+/// The injected code.
+impl Hooks {
     /// Counts the cell down or, where it is used up, asks the host for a new period and
     /// a token.
-    fn enter(&self, out: &mut Vec<u8>, hooked: &Hooked) {
+    pub(crate) fn enter(&self, out: &mut Vec<u8>, hooked: &Hooked) {
         let HookId(id) = hooked.id;
         let live = hooked.live;
         let mut code = InstructionSink::new(out);
-        match self.hooks.cells {
+        match self.cells {
             CellPlace::Memory(memory) => {
                 let cell = MemArg { offset: 4 * u64::from(id), align: 2, memory_index: memory };
                 // The address of the store comes before the value.
                 code.i32_const(0).i32_const(0).i32_load(cell).local_tee(live);
                 code.i32_const(1).i32_sub().i32_store(cell);
                 code.local_get(live).i32_eqz().if_(BlockType::Empty);
-                code.i32_const(id as i32).call(self.hooks.enter).local_set(live).end();
+                code.i32_const(id as i32).call(self.enter).local_set(live).end();
             }
             CellPlace::Globals(first) => {
                 let cell = first + id;
                 code.global_get(cell).local_tee(live);
                 code.i32_const(1).i32_sub().global_set(cell);
                 code.local_get(live).i32_eqz().if_(BlockType::Empty);
-                code.i32_const(id as i32).call(self.hooks.enter).local_set(live);
+                code.i32_const(id as i32).call(self.enter).local_set(live);
                 code.i32_const(1).i32_sub().global_set(cell).end();
             }
             CellPlace::Outlined(_) => {
-                code.i32_const(id as i32).call(self.hooks.enter).local_set(live);
+                code.i32_const(id as i32).call(self.enter).local_set(live);
             }
             CellPlace::Nowhere => {
-                code.i32_const(hooked.function as i32).call(self.hooks.enter);
+                code.i32_const(hooked.function as i32).call(self.enter);
             }
         }
     }
@@ -279,33 +282,33 @@ impl BodyWriter<'_> {
     /// the label of the function, which is this far out.
     fn leave(&self, out: &mut Vec<u8>, hooked: &Hooked, label: u32) {
         let mut code = InstructionSink::new(out);
-        match self.hooks.cells {
+        match self.cells {
             CellPlace::Nowhere => code.i32_const(hooked.function as i32),
             _ => code.local_get(hooked.live).i32_clz().br_if(label).local_get(hooked.live),
         };
-        code.call(self.hooks.exit);
+        code.call(self.exit);
     }
 
     /// The same, before a tail call.
-    fn leave_for_good(&self, out: &mut Vec<u8>, hooked: &Hooked) {
+    pub(crate) fn leave_for_good(&self, out: &mut Vec<u8>, hooked: &Hooked) {
         let mut code = InstructionSink::new(out);
-        if let CellPlace::Nowhere = self.hooks.cells {
-            code.i32_const(hooked.function as i32).call(self.hooks.exit);
+        if let CellPlace::Nowhere = self.cells {
+            code.i32_const(hooked.function as i32).call(self.exit);
             return;
         }
         code.local_get(hooked.live).i32_const(0).i32_lt_s().if_(BlockType::Empty);
-        code.local_get(hooked.live).call(self.hooks.exit).end();
+        code.local_get(hooked.live).call(self.exit).end();
     }
 
     /// Tells the host that an exception leaves the function; it knows whether the call
     /// was timed.
     fn unwind(&self, out: &mut Vec<u8>, hooked: &Hooked) {
         let mut code = InstructionSink::new(out);
-        match self.hooks.cells {
+        match self.cells {
             CellPlace::Nowhere => code.i32_const(hooked.function as i32),
             _ => code.local_get(hooked.live),
         };
-        code.call(self.hooks.unwind);
+        code.call(self.unwind);
     }
 
     /// Calls a function that grows something in place of the instruction.
@@ -315,7 +318,7 @@ impl BodyWriter<'_> {
     }
 
     /// Opens the block that the body's final `end` closes.
-    fn open(&self, out: &mut Vec<u8>, hooked: &Hooked) {
+    pub(crate) fn open(&self, out: &mut Vec<u8>, hooked: &Hooked) {
         let mut code = InstructionSink::new(out);
         match hooked.exceptions {
             Exceptions::None => code.block(hooked.results),
@@ -327,7 +330,7 @@ impl BodyWriter<'_> {
     }
 
     /// Writes what follows the body.
-    fn close(&self, out: &mut Vec<u8>, hooked: &Hooked) {
+    pub(crate) fn close(&self, out: &mut Vec<u8>, hooked: &Hooked) {
         match hooked.exceptions {
             Exceptions::None => self.leave(out, hooked, 0),
             Exceptions::Exnref => {

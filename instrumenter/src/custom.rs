@@ -1,4 +1,4 @@
-//! Rewriting, fifth part: custom sections that speak of functions or of places in
+//! Rewriting, sixth part: custom sections that speak of functions or of places in
 //! the code, and so must follow the change or go.
 
 use wasm_encoder::{Encode, IndirectNameMap, NameMap, ProducersField, ProducersSection};
@@ -6,13 +6,10 @@ use wasmparser::{
     BinaryReader, BranchHintSectionReader, IndirectNaming, Name, ProducersSectionReader,
 };
 
-use crate::body::renumber_label;
 use crate::build_id;
+use crate::change::Change;
 use crate::companion::{self, Companions, DEBUG_INFO, DebugFile, Part, SOURCE_MAP};
 use crate::dwarf::{self, Rewritten};
-use crate::layout::Layout;
-use crate::parse::Function;
-use crate::plan::{Abi, PlannedFunction};
 use crate::rewrite::Instrumented;
 use crate::section::{Custom, contents_of, write_raw};
 use crate::source_map::{self, Moved};
@@ -20,14 +17,16 @@ use crate::{Error, Warning};
 
 pub(crate) const NAMES: &str = "name";
 pub(crate) const PRODUCERS: &str = "producers";
+/// The field of tools that changed a module, and what we are called in it.
+const PROCESSED_BY: &str = "processed-by";
+const OWN_NAME: &str = "observe";
 pub(crate) const TARGET_FEATURES: &str = "target_features";
 const BRANCH_HINTS: &str = "metadata.code.branch_hint";
 
 /// A `producers` section that names nobody but us.
 pub(crate) fn own_producers() -> Custom {
-    let mut field = ProducersField::new();
-    field.value("observe", env!("CARGO_PKG_VERSION"));
-    let contents = contents_of(ProducersSection::new().field("processed-by", &field));
+    let field = field(&[(OWN_NAME, env!("CARGO_PKG_VERSION"))]);
+    let contents = contents_of(ProducersSection::new().field(PROCESSED_BY, &field));
     Custom::new(PRODUCERS, contents)
 }
 
@@ -49,8 +48,8 @@ enum Pointer {
 }
 
 /// Carries custom sections over.
-pub(crate) struct CustomSections<'l, 'm, 'a> {
-    layout: &'l Layout<'m, 'a>,
+pub(crate) struct CustomSections<'l> {
+    change: &'l dyn Change,
     companions: Companions<'l>,
     /// The debug information, once it is known where the code went.
     dwarf: Option<Rewritten>,
@@ -67,10 +66,10 @@ pub(crate) struct CustomSections<'l, 'm, 'a> {
     dropped: Vec<String>,
 }
 
-impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
-    pub(crate) fn new(layout: &'l Layout<'m, 'a>, companions: Companions<'l>) -> Self {
+impl<'l> CustomSections<'l> {
+    pub(crate) fn new(change: &'l dyn Change, companions: Companions<'l>) -> Self {
         CustomSections {
-            layout,
+            change,
             companions,
             dwarf: None,
             pointers: Default::default(),
@@ -86,7 +85,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
     /// know where the code went.
     pub(crate) fn follow_code(&self) -> bool {
         let Companions { source_map, debug_info } = self.companions;
-        let url = self.layout.module.source_map_url();
+        let url = self.change.module().source_map_url();
         source_map.is_some() || debug_info.is_some() || url.is_some_and(companion::is_inline)
     }
 
@@ -102,7 +101,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
     }
 
     fn rewrite_source_map(&mut self, moved: &Moved<'_>) -> Pointer {
-        let rewritten = match (self.companions.source_map, self.layout.module.source_map_url()) {
+        let rewritten = match (self.companions.source_map, self.change.module().source_map_url()) {
             (Some(map), _) => source_map::rewrite(map.contents, moved).map(|new| {
                 self.source_map = Some(new);
                 map.url.to_owned()
@@ -120,7 +119,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
     }
 
     fn rewrite_debug_file(&mut self, moved: &Moved<'_>) -> Pointer {
-        let module = self.layout.module;
+        let module = self.change.module();
         let Some(file) = self.companions.debug_info else {
             return self.not_given(DEBUG_INFO, module.debug_info_url());
         };
@@ -223,10 +222,10 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
         instrumented: &[u8],
         id: Option<Vec<u8>>,
     ) -> Result<Vec<u8>, Error> {
-        let mut sections = CustomSections::new(self.layout, Companions::default());
+        let mut sections = CustomSections::new(self.change, Companions::default());
         sections.dwarf = Some(dwarf);
         let mut out = file.bytes[..8].to_vec();
-        for part in file.parts(self.layout.module, instrumented)? {
+        for part in file.parts(self.change.module(), instrumented)? {
             match part {
                 Part::Copy(id, contents) => write_raw(&mut out, id, contents),
                 Part::Custom(name, contents) => sections.carry_over(&mut out, name, contents)?,
@@ -244,13 +243,15 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
     fn names(&mut self, contents: &[u8]) -> Vec<u8> {
         let mut names = wasm_encoder::NameSection::new();
         // Hosts of observe-sdk know functions by nothing else, so that none may be missing.
-        let complete = self.layout.plan.abi == Abi::Dylibso;
-        let mut written = !complete;
+        let wanted = self.change.names_wanted();
+        let mut written = wanted.is_none();
         let reader = wasmparser::NameSectionReader::new(BinaryReader::new(contents, 0));
         for subsection in reader {
             // The specification wants them behind the name of the module.
-            if !written && !matches!(subsection, Ok(Name::Module { .. })) {
-                names.functions(&self.all_function_names());
+            if let Some(wanted) = wanted.as_ref().filter(|_| !written)
+                && !matches!(subsection, Ok(Name::Module { .. }))
+            {
+                names.functions(&self.all_function_names(wanted));
                 written = true;
             }
             let whole = subsection.and_then(|subsection| {
@@ -259,7 +260,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
                     Name::Function(map) => {
                         let map = map.into_iter().collect::<Result<Vec<_>, _>>()?;
                         let map = map.iter().map(|naming| (naming.index, naming.name));
-                        if !complete {
+                        if wanted.is_none() {
                             names.functions(&self.function_names(map));
                         }
                     }
@@ -284,45 +285,34 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
                 self.warnings.push(Warning::Names { message: error.message().to_owned() });
             }
         }
-        if !written {
-            names.functions(&self.all_function_names());
+        if let Some(wanted) = wanted.filter(|_| !written) {
+            names.functions(&self.all_function_names(&wanted));
         }
         contents_of(&names)
     }
 
-    /// The names that the module has for functions, and of hooked ones without what else
-    /// they are called.
-    fn all_function_names(&self) -> NameMap {
-        let Layout { module, plan, .. } = *self.layout;
-        let names = &module.names;
-        let has_none = |index| names.binary_search_by_key(&index, |&(named, _)| named).is_err();
-        let others = plan.hooked().filter(|function| has_none(function.index.0)).map(|function| {
-            let raw = module.raw_name(function.index);
-            (function.index.0, raw.unwrap_or(&function.name))
-        });
-        self.function_names(names.iter().copied().chain(others))
+    /// The names that the module has for functions, and those that others have to get.
+    fn all_function_names(&self, wanted: &[(u32, String)]) -> NameMap {
+        let names = self.change.module().names.iter().copied();
+        let wanted = wanted.iter().map(|(index, name)| (*index, name.as_str()));
+        self.function_names(names.chain(wanted))
     }
 
     fn function_names<'n>(&self, map: impl Iterator<Item = (u32, &'n str)>) -> NameMap {
-        let mut imported = NameMap::new();
         let mut names: Vec<(u32, &str)> = Vec::new();
         for (index, name) in map {
-            // An index that no function can have names nothing.
-            if let Ok(index) = self.layout.renumber.own(index) {
+            if let Some(index) = self.change.function(index) {
                 names.push((index, name));
             }
         }
-        let hooks: Vec<_> =
-            self.layout.imports.iter().map(|hook| format!("observe:{}", hook.name)).collect();
-        names
-            .extend((self.layout.renumber.first_defined()..).zip(hooks.iter().map(String::as_str)));
-        let added = self.layout.added.iter().map(|added| &*added.name);
-        names.extend((self.layout.first_added()..).zip(added));
+        let added = self.change.added_names();
+        names.extend(added.iter().map(|(index, name)| (*index, name.as_str())));
         // The specification wants ascending indices, which not all files have.
         names.sort_by_key(|&(index, _)| index);
         names.dedup_by_key(|&mut (index, _)| index);
-        names.iter().for_each(|&(index, name)| imported.append(index, name));
-        imported
+        let mut map = NameMap::new();
+        names.iter().for_each(|&(index, name)| map.append(index, name));
+        map
     }
 
     fn indirect_names(
@@ -330,7 +320,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
         map: wasmparser::IndirectNameMap<'_>,
     ) -> Result<IndirectNameMap, wasmparser::Error> {
         let map = map.into_iter().collect::<Result<Vec<_>, _>>()?;
-        indirect(&map, |index| self.layout.renumber.own(index).ok())
+        indirect(&map, |index| self.change.function(index))
     }
 
     fn label_names(
@@ -340,32 +330,18 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
         let mut names = IndirectNameMap::new();
         for function in map {
             let function = function?;
-            let Ok(index) = self.layout.renumber.own(function.index) else { continue };
-            let labels = match self.function_at(function.index) {
-                Some((hooked, planned)) if planned.is_hooked() => {
-                    let sites = &self.layout.module.sites[hooked.body.sites.clone()];
-                    let mut labels = NameMap::new();
-                    for label in function.names {
-                        let label = label?;
-                        let cells = self.layout.hooks.cells;
-                        let exceptions = self.layout.exceptions(hooked);
-                        if let Some(index) = renumber_label(label.index, cells, exceptions, sites) {
-                            labels.append(index, label.name);
-                        }
-                    }
-                    labels
+            let Some(index) = self.change.function(function.index) else { continue };
+            let renumber = self.change.labels(function.index);
+            let mut labels = NameMap::new();
+            for label in function.names {
+                let label = label?;
+                if let Some(index) = renumber(label.index) {
+                    labels.append(index, label.name);
                 }
-                _ => same_names(function.names)?,
-            };
+            }
             names.append(index, &labels);
         }
         Ok(names)
-    }
-
-    /// A function and what is planned for it, by its old index.
-    fn function_at(&self, index: u32) -> Option<(&Function<'_>, &PlannedFunction)> {
-        let at = index.checked_sub(self.layout.renumber.first_defined())? as usize;
-        Some((self.layout.module.functions.get(at)?, self.layout.plan.functions.get(at)?))
     }
 
     /// The branch hints at the new offsets of their instructions; `None` where
@@ -376,7 +352,6 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
             .and_then(|section| section.into_iter().collect::<Result<Vec<_>, _>>());
         let Ok(functions) = read else { return Ok(None) };
         let mut out = wasm_encoder::BranchHints::new();
-        let mut body = Vec::new();
         // The proposal wants functions in ascending order, which keeps this linear.
         if !functions.is_sorted_by(|a, b| a.func < b.func) {
             return Ok(None);
@@ -385,18 +360,17 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
             let Ok(hints) = hinted.hints.into_iter().collect::<Result<Vec<_>, _>>() else {
                 return Ok(None);
             };
-            let Some((function, planned)) = self.function_at(hinted.func) else {
+            let segments = self.change.segments(hinted.func)?;
+            let (Some(segments), Some(index)) = (segments, self.change.function(hinted.func))
+            else {
                 return Ok(None);
             };
-            if hints.iter().any(|hint| hint.func_offset as usize >= function.body.bytes.len()) {
+            let module = self.change.module();
+            let at = hinted.func.wrapping_sub(module.first_defined()) as usize;
+            let length = module.functions.get(at).map_or(0, |function| function.body.bytes.len());
+            if hints.iter().any(|hint| hint.func_offset as usize >= length) {
                 return Ok(None);
             }
-            let mut segments = Vec::new();
-            body.clear();
-            let sites = &self.layout.module.sites[function.body.sites.clone()];
-            let hooked = self.layout.hooked(function, planned)?;
-            let writer = self.layout.body_writer(Some(planned));
-            writer.write(&mut body, &function.body, sites, hooked.as_ref(), Some(&mut segments))?;
             let moved = hints.iter().map(|hint| {
                 let at = segments.partition_point(|&(old, _)| old <= hint.func_offset);
                 let (old, new) = segments[at.saturating_sub(1)];
@@ -405,7 +379,7 @@ impl<'l, 'm, 'a> CustomSections<'l, 'm, 'a> {
                     branch_hint_value: u32::from(hint.taken),
                 }
             });
-            out.function_hints(self.layout.renumber.own(hinted.func)?, moved.collect::<Vec<_>>());
+            out.function_hints(index, moved.collect::<Vec<_>>());
         }
         Ok(Some(contents_of(&out)))
     }
@@ -444,26 +418,57 @@ fn indirect(
 
 /// The section with one entry more; `None` where it cannot be read.
 fn producers(contents: &[u8]) -> Option<Vec<u8>> {
-    let reader = ProducersSectionReader::new(BinaryReader::new(contents, 0)).ok()?;
     let mut section = ProducersSection::new();
     let mut named = false;
-    for field in reader {
-        let field = field.ok()?;
-        let mut values = ProducersField::new();
-        for value in field.values {
-            let value = value.ok()?;
-            values.value(value.name, value.version);
-        }
-        if field.name == "processed-by" {
-            values.value("observe", env!("CARGO_PKG_VERSION"));
+    for (name, mut values) in producer_fields(contents)? {
+        if name == PROCESSED_BY {
+            values.push((OWN_NAME, env!("CARGO_PKG_VERSION")));
             named = true;
         }
-        section.field(field.name, &values);
+        section.field(name, &field(&values));
     }
     if !named {
-        let mut values = ProducersField::new();
-        values.value("observe", env!("CARGO_PKG_VERSION"));
-        section.field("processed-by", &values);
+        section.field(PROCESSED_BY, &field(&[(OWN_NAME, env!("CARGO_PKG_VERSION"))]));
     }
     Some(contents_of(&section))
+}
+
+/// The section `producers` without our entry; `None` where no other was in it.
+pub(crate) fn without_us(contents: &[u8]) -> Option<Vec<u8>> {
+    let Some(fields) = producer_fields(contents) else { return Some(contents.to_vec()) };
+    let mut section = ProducersSection::new();
+    let mut count = 0;
+    for (name, mut values) in fields {
+        let before = values.len();
+        if name == PROCESSED_BY {
+            values.retain(|&(tool, _)| tool != OWN_NAME);
+        }
+        // A field without values was there before.
+        if before == 0 || !values.is_empty() {
+            section.field(name, &field(&values));
+            count += 1;
+        }
+    }
+    (count > 0).then(|| contents_of(&section))
+}
+
+/// The tools that a `producers` section names, with their versions.
+type Tools<'a> = Vec<(&'a str, &'a str)>;
+
+/// The fields of a `producers` section; `None` where it cannot be read.
+fn producer_fields(contents: &[u8]) -> Option<Vec<(&str, Tools<'_>)>> {
+    let reader = ProducersSectionReader::new(BinaryReader::new(contents, 0)).ok()?;
+    let fields = reader.into_iter().map(|field| {
+        let field = field.ok()?;
+        let values = field.values.into_iter();
+        let values = values.map(|value| value.ok().map(|value| (value.name, value.version)));
+        Some((field.name, values.collect::<Option<_>>()?))
+    });
+    fields.collect()
+}
+
+fn field(values: &[(&str, &str)]) -> ProducersField {
+    let mut field = ProducersField::new();
+    values.iter().for_each(|(name, version)| _ = field.value(name, version));
+    field
 }

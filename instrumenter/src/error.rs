@@ -1,6 +1,8 @@
-//! Why a module cannot be instrumented.
+//! Why a module cannot be instrumented, or freed of its hooks.
 
-/// Why a module cannot be instrumented.
+use observe_abi::map::MapError;
+
+/// Why a module cannot be instrumented, or freed of its hooks.
 ///
 /// The messages are fragments, to stand after the name of the file.
 #[derive(Debug, thiserror::Error)]
@@ -24,10 +26,36 @@ pub enum Error {
         section: String,
     },
     /// The module was instrumented before.
-    #[error("is instrumented already (it has {sign}); instrument the original")]
+    #[error("is instrumented already (it has {sign}); {remedy}")]
     AlreadyInstrumented {
         /// What tells.
         sign: &'static str,
+        /// What can be done about it.
+        remedy: &'static str,
+    },
+    /// There are no hooks to take out.
+    #[error("has no hooks of observe")]
+    NotInstrumented,
+    /// There are hooks, and nothing says where.
+    #[error(
+        "has {hooks}, but no function map that says where, so they cannot be taken out; use the \
+         original"
+    )]
+    NoMap {
+        /// Whose hooks.
+        hooks: &'static str,
+    },
+    /// The function map that says where the hooks are cannot be read.
+    #[error("cannot be freed of its hooks: {0}")]
+    Map(#[from] MapError),
+    /// The module was instrumented, and is not what came of that any more.
+    #[error(
+        "cannot be freed of its hooks: {what}; they can be taken out only of a module that \
+         nothing else has changed since"
+    )]
+    Changed {
+        /// What differs.
+        what: String,
     },
     /// The bytes are not a valid module.
     #[error("is not a valid module: {message} (at offset {offset:#x})")]

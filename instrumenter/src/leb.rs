@@ -23,6 +23,11 @@ pub(crate) fn write_padded(out: &mut Vec<u8>, mut value: u32, len: usize) {
     out.push(value as u8);
 }
 
+/// How many bytes an integer needs.
+pub(crate) fn len(value: u32) -> usize {
+    (32 - value.leading_zeros()).div_ceil(7).max(1) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +46,9 @@ mod tests {
             assert_eq!(out, expected);
             out.push(9);
             assert_eq!(split(&out).expect("whole"), (value, &[9][..]));
+            let mut least = Vec::new();
+            write_padded(&mut least, value, 1);
+            assert_eq!(super::len(value), least.len());
         }
     }
 }

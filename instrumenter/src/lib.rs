@@ -27,16 +27,19 @@
 //! source map and a file with debug information beside the module, if they are
 //! [given](Companions). What cannot is left out, and a [`Warning`] says so.
 //!
+//! [`remove`] takes the hooks out again.
+//!
 //! The files stand in the order in which the data flows: `parse`, `scan`, `names`, `owner`,
 //! `source` and `calls` analyse, `select`, `growth`, `allocations` and `plan` decide, which
-//! `coverage` sums up, and `body`, `imports`, `layout`, `added`, `custom`, `dwarf`,
-//! `source_map`, `companion`, `build_id` and `rewrite` write.
+//! `coverage` sums up, and `body`, `imports`, `layout`, `added`, `change`, `custom`, `dwarf`,
+//! `source_map`, `companion`, `build_id` and `rewrite` write, which `remove` undoes.
 
 mod added;
 mod allocations;
 mod body;
 mod build_id;
 mod calls;
+mod change;
 mod companion;
 mod coverage;
 mod custom;
@@ -50,6 +53,7 @@ mod names;
 mod owner;
 mod parse;
 mod plan;
+mod remove;
 mod rewrite;
 mod scan;
 mod section;
@@ -66,6 +70,7 @@ pub use names::demangle;
 pub use observe_abi::map::Cells;
 pub use parse::{FuncIndex, Module, read_function_map};
 pub use plan::{Abi, Decision, HookId, Plan, PlannedFunction};
+pub use remove::{Restored, remove};
 pub use rewrite::Instrumented;
 pub use scan::Exceptions;
 pub use select::{DEFAULT_MIN_INSTRUCTIONS, Omission, Reason, Selection};

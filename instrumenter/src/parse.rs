@@ -12,8 +12,14 @@ use wasmparser::{
 use crate::scan::{Body, Exceptions, Scanner, Site};
 use crate::{Error, leb};
 
-/// What tells that a module is instrumented.
-const SIGN_OF_MAP: &str = "a section `observe:map`";
+/// What can be done with a module whose hooks cannot be taken out.
+const INSTRUMENT_ORIGINAL: &str = "instrument the original";
+
+/// What is wrong with a module whose hooks can be taken out.
+const WITH_MAP: Error = Error::AlreadyInstrumented {
+    sign: "a section `observe:map`",
+    remedy: "instrument the original, or take the hooks out with `observe instrument --remove`",
+};
 
 /// An index into a module's function index space, imports first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +101,14 @@ impl<'a> Module<'a> {
     ///
     /// [`Error`] names what else the bytes are, or what is wrong with them.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        Self::read(bytes, Self::refuse_hooks)
+    }
+
+    /// Reads a module; `check` may refuse what it has, before each section is read.
+    pub(crate) fn read(
+        bytes: &'a [u8],
+        check: impl Fn(&Self, &Payload<'a>) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
         Self::check(bytes)?;
         let mut module = Module {
             bytes,
@@ -117,6 +131,7 @@ impl<'a> Module<'a> {
         let mut scanner = Scanner::default();
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload?;
+            check(&module, &payload)?;
             if let Some((id, range)) = payload.as_section() {
                 let custom = match &payload {
                     Payload::CustomSection(custom) => Some((custom.name(), custom.data())),
@@ -165,6 +180,48 @@ impl<'a> Module<'a> {
         }
     }
 
+    /// Refuses a module that has hooks, or names that they need.
+    fn refuse_hooks(&self, payload: &Payload<'a>) -> Result<(), Error> {
+        match payload {
+            Payload::ImportSection(section) => {
+                for import in section.clone().into_imports() {
+                    let import = import?;
+                    let is_function = matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_));
+                    if is_function && is_dylibso(import.module) {
+                        return Err(Error::AlreadyInstrumented {
+                            sign: "hooks of observe-sdk",
+                            remedy: INSTRUMENT_ORIGINAL,
+                        });
+                    }
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section.clone() {
+                    let export = export?;
+                    if !export.name.starts_with(hooks::CELLS_MEMORY) {
+                        continue;
+                    }
+                    if self.imports.iter().any(|import| import.module == hooks::MODULE) {
+                        // The map stands further on.
+                        return Err(match read_function_map(self.bytes) {
+                            Some(_) => WITH_MAP,
+                            None => Error::AlreadyInstrumented {
+                                sign: "hooks, but no longer the map that goes with them",
+                                remedy: INSTRUMENT_ORIGINAL,
+                            },
+                        });
+                    }
+                    return Err(Error::Reserved { export: export.name.to_owned() });
+                }
+            }
+            Payload::CustomSection(section) if section.name() == map::SECTION => {
+                return Err(WITH_MAP);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Notes what the sections other than those of functions say.
     fn section(&mut self, payload: Payload<'a>) -> Result<(), Error> {
         match payload {
@@ -190,10 +247,6 @@ impl<'a> Module<'a> {
                     let import = import?;
                     match import.ty {
                         TypeRef::Func(type_index) | TypeRef::FuncExact(type_index) => {
-                            if [dylibso::MODULE, dylibso::OLD_MODULE].contains(&import.module) {
-                                let sign = "hooks of observe-sdk";
-                                return Err(Error::AlreadyInstrumented { sign });
-                            }
                             let (module, name) = (import.module, import.name);
                             let exact = matches!(import.ty, TypeRef::FuncExact(_));
                             self.imports.push(Import { module, name, type_index, exact });
@@ -227,17 +280,6 @@ impl<'a> Module<'a> {
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export?;
-                    if export.name.starts_with(hooks::CELLS_MEMORY) {
-                        if self.imports.iter().any(|import| import.module == hooks::MODULE) {
-                            // The map stands further back, unless a tool has taken it out.
-                            let sign = match read_function_map(self.bytes) {
-                                Some(_) => SIGN_OF_MAP,
-                                None => "hooks, but no longer the map that goes with them",
-                            };
-                            return Err(Error::AlreadyInstrumented { sign });
-                        }
-                        return Err(Error::Reserved { export: export.name.to_owned() });
-                    }
                     if matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact) {
                         self.exports.push((export.name, FuncIndex(export.index)));
                     }
@@ -247,9 +289,6 @@ impl<'a> Module<'a> {
             Payload::CustomSection(section) => {
                 if section.name() == "linking" || section.name().starts_with("reloc.") {
                     return Err(Error::ObjectFile { section: section.name().to_owned() });
-                }
-                if section.name() == map::SECTION {
-                    return Err(Error::AlreadyInstrumented { sign: SIGN_OF_MAP });
                 }
                 if let KnownCustom::Name(names) = section.as_known() {
                     self.names = function_names(names);
@@ -291,6 +330,11 @@ fn check_group(bytes: &[u8], at: Range<usize>) -> Result<(), Error> {
         true => Err(missing("a group claims more types than follow", start)),
         false => Ok(()),
     }
+}
+
+/// Whether a module of imports holds hooks of observe-sdk.
+pub(crate) fn is_dylibso(module: &str) -> bool {
+    [dylibso::MODULE, dylibso::OLD_MODULE].contains(&module)
 }
 
 fn missing(message: &str, offset: usize) -> Error {

@@ -204,7 +204,10 @@ fn hooks_are_known_with_and_without_their_map() {
     let instrumented = instrument(&wasm, &Selection::all()).expect("valid").wasm;
     let again = instrument(&instrumented, &Selection::all()).expect_err("it has hooks");
     let with_map = "a section `observe:map`";
-    assert!(matches!(again, Error::AlreadyInstrumented { sign } if sign == with_map), "{again}");
+    assert!(
+        matches!(again, Error::AlreadyInstrumented { sign, .. } if sign == with_map),
+        "{again}"
+    );
     // As tools do that take all custom sections out.
     let mut stripped = wasm_encoder::Module::new();
     for payload in wasmparser::Parser::new(0).parse_all(&instrumented) {
@@ -218,7 +221,7 @@ fn hooks_are_known_with_and_without_their_map() {
     let stripped = instrument(&stripped.finish(), &Selection::all()).expect_err("it has hooks");
     let without = "hooks, but no longer the map that goes with them";
     assert!(
-        matches!(stripped, Error::AlreadyInstrumented { sign } if sign == without),
+        matches!(stripped, Error::AlreadyInstrumented { sign, .. } if sign == without),
         "{stripped}"
     );
 }

@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::harness::{cache, observe, output, repository, stderr};
+use crate::same::{room, same};
 use observe_host::{ObservedModule, Recorder};
-use observe_instrumenter::{Module, Plan, Selection};
+use observe_instrumenter::{Module, Plan, Selection, remove};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wasmparser::{Validator, WasmFeatures};
@@ -263,6 +264,31 @@ fn every_program_stays_valid() {
             println!("{name}: {} bytes, {:+.1} %", wasm.len(), 100.0 * growth);
         }
     }
+}
+
+#[test]
+fn every_program_is_what_it_was_without_its_hooks() {
+    let (mut all, mut identical) = (0, 0);
+    for program in programs() {
+        let wasm = std::fs::read(path(&program)).expect("it is there");
+        let module =
+            Module::parse(&wasm).unwrap_or_else(|error| panic!("{}: {error}", program.name));
+        for selection in [Selection::default(), Selection::all().allocations(true)] {
+            let name = &program.name;
+            let plan = Plan::new(&module, &selection);
+            let instrumented = plan.apply(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let restored = remove(&instrumented.wasm).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let freed = (restored.functions, restored.imports);
+            assert_eq!(freed, (plan.hooked().count(), plan.hooked_imports().count()), "{name}");
+            same(&wasm, &restored.wasm).unwrap_or_else(|what| panic!("{name}: {what}"));
+            let (before, after) = (wasm.len(), restored.wasm.len());
+            println!("{name}: {before} bytes and now {after}, {:?}", restored.warnings);
+            assert!(after <= before + room(&wasm), "{name}: {before} bytes have become {after}");
+            all += 1;
+            identical += usize::from(restored.wasm == wasm);
+        }
+    }
+    println!("{identical} of {all} are the same byte for byte");
 }
 
 struct State {

@@ -12,5 +12,8 @@ mod hooks;
 mod instrument;
 mod memory;
 mod otlp;
+mod remove;
 mod run;
+#[path = "../../instrumenter/tests/remove/same.rs"]
+mod same;
 mod spec;

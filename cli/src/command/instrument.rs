@@ -1,6 +1,7 @@
 //! `observe instrument`: a module in, a module with hooks out.
 
 mod beside;
+mod remove;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use crate::view::units;
   observe instrument app.wasm --dry-run           prints what would be done
   observe instrument app.wasm --source-map s.map  writes app.observed.wasm.map, too
   observe instrument app.wasm --abi dylibso       for a host with observe-sdk
+  observe instrument --remove app.observed.wasm   writes app.plain.wasm, without hooks
   observe instrument - <app.wat >out.wasm         reads the text format, too")]
 pub(crate) struct Opts {
     /// The module, in the binary or the text format; `-` is standard input
@@ -42,6 +44,14 @@ pub(crate) struct Opts {
     /// standard output if the module came from standard input]
     #[arg(short, long, value_name = "OUT.wasm")]
     output: Option<PathBuf>,
+
+    /// Take the hooks out of a module that has them: the result does what it did before and
+    /// is no larger; it goes to IN.plain.wasm, `.observed` left out, unless -o says where
+    #[arg(
+        long,
+        conflicts_with_all = ["dry_run", "abi", "source_map", "source_map_url", "debug_info"]
+    )]
+    remove: bool,
 
     /// Print the plan, function by function, and write nothing
     #[arg(long)]
@@ -89,6 +99,9 @@ pub(crate) enum Format {
 
 impl Opts {
     pub(crate) fn run(self) -> Result<ExitCode> {
+        if self.remove {
+            return remove::run(&self);
+        }
         let chosen = self.select.selection(&self.input)?;
         let input = Input::read(&self.input)?;
         let module = Module::parse(&input.wasm).map_err(|error| input.error(&error))?;

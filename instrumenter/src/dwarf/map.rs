@@ -53,7 +53,7 @@ impl CodeMap {
     ) {
         self.push(old, new);
         if let Some(&(from, to)) = segments.first()
-            && from != to
+            && from < to
         {
             // There is nothing to tell of between the start of the function and its
             // first instruction, so all there is between becomes the first instruction.

@@ -1,6 +1,6 @@
 //! Where each instruction went, found without the instrumenter's help: both modules are
 //! decoded, what was injected is taken out of the new one, and the rest is paired in
-//! order.
+//! order. Where the hooks were taken out again, all is the rest.
 
 use std::mem::discriminant;
 use std::ops::Range;
@@ -21,7 +21,7 @@ pub(crate) struct Prologue {
     pub(crate) new_start: u64,
     /// Where its first instruction was.
     pub(crate) old_code: u64,
-    /// The injected instructions.
+    /// The injected instructions; none where the hooks were taken out again.
     pub(crate) new: Vec<u64>,
 }
 
@@ -115,7 +115,11 @@ impl Alignment {
         // With cells in a memory, the hook is called by a function of its own.
         new.enter = new.sample().or(new.enter);
         let shift = new.imports - old.imports;
-        assert!((2..=5).contains(&shift), "enter and exit, and what else is needed");
+        let has_hooks = new.enter.is_some();
+        match has_hooks {
+            true => assert!((2..=5).contains(&shift), "enter and exit, and what else is needed"),
+            false => assert_eq!((shift, new.bodies.len()), (0, new.own), "all are gone"),
+        }
         let mut alignment = Alignment {
             pieces: Vec::new(),
             prologues: Vec::new(),
@@ -145,7 +149,7 @@ impl Alignment {
             let mut after = prologue.last().map_or(first_op, |((_, end), _)| *end);
             let start = old_range.start..old_ops[0].0;
             pieces.push(Piece { old: start, new: new_range.start..after });
-            if hooked {
+            if hooked || !has_hooks {
                 let new = prologue.iter().map(|((op, _), _)| op.0).collect();
                 alignment.prologues.push(Prologue {
                     old: old_range.start,
@@ -256,6 +260,8 @@ fn same(
 ) -> bool {
     match (old, new) {
         (Operator::Return, Operator::Br { .. }) => true,
+        // Hooks that were taken out leave the shorter of the two.
+        (Operator::Br { .. }, Operator::Return) => shift == 0,
         (Operator::Call { function_index: old }, Operator::Call { function_index: new }) => {
             let added = after.imports + after.own as u32;
             // Those called in place of imports stand behind the module's own.

@@ -157,6 +157,10 @@ fn lines(
             !old.end_sequence() && before.is_none_or(|before| before < opening.old)
         });
         let moved = match opening {
+            // What is between the start and the first instruction belongs to no instruction.
+            Some(opening) if opening.new.is_empty() => {
+                new.address() == opening.new_start || alignment.agrees(old.address(), new.address())
+            }
             Some(opening) => new.address() == opening.new_start,
             None => alignment.agrees(old.address(), new.address()),
         };

