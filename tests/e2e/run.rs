@@ -269,7 +269,8 @@ fn a_full_device_costs_no_status() {
 fn a_signal_stops_the_guest_and_shows_what_it_did() {
     use std::io::Read;
     use std::process::{Command, Stdio};
-    // Says that it runs, and goes on for ever.
+    // Calls something, says that it runs, and goes on for ever. The signal may come while it
+    // still says so.
     let file = module(
         r#"(module
              (import "wasi_snapshot_preview1" "fd_write"
@@ -279,6 +280,7 @@ fn a_signal_stops_the_guest_and_shows_what_it_did() {
              (data (i32.const 16) "!")
              (func $step (loop))
              (func (export "_start")
+               (call $step)
                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
                (loop $l (call $step) (br $l))))"#,
     );
