@@ -373,7 +373,7 @@ impl Active {
             && !spans.is_empty()
         {
             self.spans.reserve(CHUNK);
-            sink.send(Chunk { trace: Arc::clone(&self.info), spans });
+            sink.send(Chunk { trace: Arc::clone(&self.info), spans, logs: Vec::new() });
         }
     }
 }
