@@ -92,6 +92,12 @@ impl From<i64> for Value {
     }
 }
 
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Value::Double(value)
+    }
+}
+
 /// A key and a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribute {
