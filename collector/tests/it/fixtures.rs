@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use observe_collector::event::{
-    Attribute, Chunk, SpanDetail, SpanId, SpanNumber, SpanRecord, Status, Symbol, SymbolId,
-    SymbolTable, TraceId, TraceInfo, Value,
+    Attribute, Chunk, LogRecord, Metric, MetricData, Number, Point, Severity, SpanDetail, SpanId,
+    SpanNumber, SpanRecord, Status, Symbol, SymbolId, SymbolTable, TraceId, TraceInfo, Value,
 };
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{self as otlp, span::SpanKind, status::StatusCode};
@@ -150,6 +150,29 @@ pub(crate) fn chunk_from(first: u32, spans: u32) -> Chunk {
         spans: (first..first + spans).map(span).collect(),
         logs: Vec::new(),
     }
+}
+
+/// A chunk of this many spans and log records.
+pub(crate) fn logging_chunk(spans: u32, logs: u32) -> Chunk {
+    let log = |number: u32| LogRecord {
+        time_unix_nanos: 1_700_000_000_000_000_000 + u64::from(number),
+        span: Some(SpanNumber(number)),
+        severity: Severity::Info,
+        body: format!("message {number}"),
+        attributes: Vec::new(),
+    };
+    Chunk { logs: (0..logs).map(log).collect(), ..plain_chunk(spans) }
+}
+
+/// A gauge with this many points.
+pub(crate) fn gauge(name: &'static str, points: i64) -> Metric {
+    let point = |value: i64| Point {
+        attributes: vec![Attribute::new("tenant", value)],
+        time_unix_nanos: 1_700_000_000_000_000_000,
+        value: Number::Int(value),
+    };
+    let data = MetricData::Gauge((0..points).map(point).collect());
+    Metric { name: name.into(), description: "".into(), unit: "By".into(), data }
 }
 
 fn key_value(attribute: &Attribute) -> KeyValue {

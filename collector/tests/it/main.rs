@@ -5,3 +5,4 @@ mod encode;
 mod fixtures;
 mod http;
 mod server;
+mod signals;
