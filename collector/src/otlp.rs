@@ -6,10 +6,13 @@
 //!
 //! [OpenTelemetry protocol]: https://opentelemetry.io/docs/specs/otlp/
 
+mod attributes;
 mod batch;
 mod config;
 mod encode;
 mod http;
+mod log;
+mod metric;
 mod pipeline;
 mod proto;
 mod queue;
@@ -21,3 +24,5 @@ mod transport;
 pub use config::{Config, ConfigError};
 pub use encode::{Encoder, TraceEncoder};
 pub use http::HttpExporter;
+pub use log::put_log;
+pub use metric::put_metric;
