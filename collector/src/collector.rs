@@ -39,14 +39,16 @@ impl Builder {
     /// [`Collector::flush`] and [`Collector::shutdown`]. What it answers goes to each exporter.
     /// There may be several, each with an interval of its own.
     ///
-    /// The interval that the specification gives is [`DEFAULT_METRIC_INTERVAL`]. A source is
-    /// asked every millisecond at the most.
+    /// The interval that the specification gives is [`DEFAULT_METRIC_INTERVAL`];
+    /// [`otlp::Config::metric_interval`] is that of the environment. A source is asked every
+    /// millisecond at the most.
     ///
     /// The source runs on the collector's thread: while it takes its time, chunks wait in the
     /// channel. It must not flush this collector, which would wait for itself. If it panics, the
     /// thread ends, and what is not delivered is counted as lost.
     ///
     /// [`DEFAULT_METRIC_INTERVAL`]: crate::DEFAULT_METRIC_INTERVAL
+    /// [`otlp::Config::metric_interval`]: crate::otlp::Config::metric_interval
     pub fn metrics(
         mut self,
         interval: Duration,

@@ -1,8 +1,8 @@
 //! Delivery by the [OpenTelemetry protocol].
 //!
-//! Spans are encoded as they come ([`HttpExporter`]), gathered into batches, queued and
-//! posted. Encoding and batching run on the collector's thread, requests on one
-//! of the exporter's own.
+//! Spans, log records and metrics are encoded as they come ([`HttpExporter`]), gathered into
+//! batches by signal, queued and posted: to `/v1/traces`, `/v1/logs` and `/v1/metrics`. Encoding
+//! and batching run on the collector's thread, requests on one for each signal.
 //!
 //! [OpenTelemetry protocol]: https://opentelemetry.io/docs/specs/otlp/
 
@@ -18,6 +18,7 @@ mod proto;
 mod queue;
 mod response;
 mod retry;
+mod sender;
 mod template;
 mod transport;
 

@@ -14,6 +14,15 @@ pub enum Signal {
 impl Signal {
     /// All of them.
     pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
+
+    /// What [`Counts`] counts of it, such as `spans`.
+    pub fn items(self) -> &'static str {
+        match self {
+            Signal::Traces => "spans",
+            Signal::Logs => "log records",
+            Signal::Metrics => "points",
+        }
+    }
 }
 
 /// The fate of all that was offered of one [`Signal`], as numbers of spans, of log records or

@@ -9,9 +9,10 @@ use ureq::http::{HeaderValue, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error};
 
-use super::config::Config;
+use super::config::SignalConfig;
 use super::pipeline::Outcome;
 use super::response;
+use crate::stats::Signal;
 
 /// How much of an answer is read. One that says which spans were rejected has a number
 /// and a sentence.
@@ -25,13 +26,14 @@ const AGENT_NAME: &str = concat!("observe/", env!("CARGO_PKG_VERSION"), " (otlp;
 /// Posts batches to one URL over connections that are kept open.
 pub(crate) struct Transport {
     agent: Agent,
+    signal: Signal,
     endpoint: Uri,
     headers: HeaderMap,
     timeout: Duration,
 }
 
 impl Transport {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &SignalConfig) -> Self {
         let mut agent = Agent::config_builder()
             .http_status_as_error(false)
             // The certificates that the system trusts, which a company may have added to.
@@ -48,6 +50,7 @@ impl Transport {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT_NAME));
         Transport {
             agent: agent.build().new_agent(),
+            signal: config.signal,
             endpoint: config.endpoint.clone(),
             headers,
             timeout: config.timeout,
@@ -85,7 +88,8 @@ impl Transport {
         }
     }
 
-    /// What a status means, by the [OTLP specification]: exactly four ask for a retry.
+    /// What a status means, by the [OTLP specification]: exactly four ask for a retry. One that
+    /// says that nothing of the kind is taken here rejects all of it.
     ///
     /// [OTLP specification]: https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
     fn judge(&self, status: StatusCode, headers: &HeaderMap, body: &mut Body) -> Outcome {
@@ -104,7 +108,9 @@ impl Transport {
             let note = match rejected {
                 0 if message.is_empty() => None,
                 0 => Some(self.error(&format!("warning: {message}"))),
-                _ => Some(self.error(&format!("{rejected} spans rejected: {message}"))),
+                _ => Some(
+                    self.error(&format!("{rejected} {} rejected: {message}", self.signal.items())),
+                ),
             };
             return Outcome::Delivered { rejected, note };
         }
@@ -124,6 +130,8 @@ impl Transport {
                     retry_after: retry_after.and_then(|text| parse_retry_after(text, now)),
                 }
             }
+            // Many receivers take spans only, and say so by having no such address.
+            404 => Outcome::Delivered { rejected: u64::MAX, note: Some(error) },
             _ => Outcome::Refused { error },
         }
     }
