@@ -1,6 +1,8 @@
 //! What arrives at a backend: a real collector takes it, an independent decoder reads
 //! it, and every field is what was recorded.
 
+mod signals;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -70,11 +72,12 @@ fn rotel(port: u16) -> (Process, u16) {
     (Process(child), free.port())
 }
 
-/// The spans in the requests that were kept, as the official Python classes decode them.
-fn decode(folder: &Path) -> Vec<Json> {
+/// The spans, log records or metrics in the requests that were kept, as the official Python
+/// classes decode them.
+fn decode(signal: &str, folder: &Path) -> Vec<Json> {
     let python = cache().join("venv/bin/python");
     let mut command = Command::new(python);
-    command.arg(repository().join("tests/oracle/decode_otlp.py")).arg(folder);
+    command.arg(repository().join("tests/oracle/decode_otlp.py")).arg(signal).arg(folder);
     let result = output(&mut command, b"");
     assert!(result.status.success(), "{}", stderr(&result));
     serde_json::from_slice(&result.stdout).expect("it prints a list")
@@ -233,7 +236,7 @@ fn a_real_collector_gets_every_field_of_every_span() {
         report.exporters.iter().find(|exporter| exporter.name == "otlp").expect("it is there");
     assert_eq!(otlp.last_error, None);
     assert!(otlp.counts.is_balanced(), "{:?}", otlp.counts);
-    let spans = decode(folder.path());
+    let spans = decode("traces", folder.path());
     assert_eq!(otlp.counts.delivered, spans.len() as u64, "{:?}", otlp.counts);
 
     let expected = kept.0.lock().expect("not poisoned");
@@ -298,7 +301,7 @@ fn the_command_delivers_what_it_says() {
         captor.terminate();
         let shown = stderr(&result);
         assert_eq!(result.stdout, b"3\n", "{shown}");
-        let spans = decode(folder.path());
+        let spans = decode("traces", folder.path());
         let line = format!("{url}/v1/traces: {} spans delivered", spans.len());
         assert!(shown.contains(&line), "not `{line}`: {shown}");
         let resource = spans[0]["resource"].to_string();
