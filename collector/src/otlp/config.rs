@@ -46,6 +46,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS`, `OTEL_EXPORTER_OTLP_HEADERS` | `key=value,…`, percent-encoded | none |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds for one request | 10,000 |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf` | `http/protobuf` |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
 /// | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, for logs `OTEL_BLRP_…` | spans, log records in a request | 512 |
 /// | `OTEL_BSP_SCHEDULE_DELAY`, for logs `OTEL_BLRP_…` | milliseconds until a batch that is not full is sent | 5,000; logs 1,000 |
 /// | `OTEL_BSP_MAX_QUEUE_SIZE`, for logs `OTEL_BLRP_…` | spans, log records that wait for the receiver | 262,144 |
@@ -73,6 +74,8 @@ pub(crate) struct SignalConfig {
     pub(crate) endpoint: Uri,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) timeout: Duration,
+    /// Whether requests are compressed with gzip.
+    pub(crate) gzip: bool,
     pub(crate) batch: BatchLimits,
     pub(crate) queue: QueueLimits,
 }
@@ -207,6 +210,13 @@ impl SignalConfig {
             Some((input, list)) => parse_headers(input, &list)?,
             None => Vec::new(),
         };
+        let gzip = match first(lookup, &own.compression) {
+            Some((_, value)) if value == "gzip" => true,
+            Some((input, value)) if value != "none" => {
+                return Err(ConfigError::Compression { input, value });
+            }
+            _ => false,
+        };
         let mut batch = BatchLimits::of(signal);
         let mut queue = QueueLimits::default();
         if let Some(own) = &own.batch {
@@ -228,7 +238,7 @@ impl SignalConfig {
         batch.items = batch.items.min(queue.items);
         let timeout = number(lookup, &own.timeout, 1, "milliseconds")?;
         let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-        Ok(SignalConfig { signal, endpoint, headers, timeout, batch, queue })
+        Ok(SignalConfig { signal, endpoint, headers, timeout, gzip, batch, queue })
     }
 }
 

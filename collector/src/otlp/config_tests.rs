@@ -213,6 +213,25 @@ fn only_http_protobuf_is_spoken() {
 }
 
 #[test]
+fn compression() {
+    let gzip = |variables: &[(&str, &str)]| {
+        let config = config(&[&[BASE], variables].concat());
+        Signal::ALL.map(|signal| config.of(signal).expect("each signal").gzip)
+    };
+    let all = "OTEL_EXPORTER_OTLP_COMPRESSION";
+    assert_eq!(gzip(&[]), [false; 3]);
+    assert_eq!(gzip(&[(all, "")]), [false; 3]);
+    assert_eq!(gzip(&[(all, "none")]), [false; 3]);
+    assert_eq!(gzip(&[(all, " gzip ")]), [true; 3]);
+    let own = ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none");
+    assert_eq!(gzip(&[(all, "gzip"), own]), [true, true, false]);
+    let message = message(&[BASE, ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd")]);
+    let expected =
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: `zstd` is not supported, use gzip or none";
+    assert_eq!(message, expected);
+}
+
+#[test]
 fn headers() {
     let general = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20a%3Db, X-Tenant = 7");
     let read = traces(&[BASE, general]);

@@ -290,6 +290,40 @@ fn a_full_queue_of_logs_leaves_room_for_spans() {
 }
 
 #[test]
+fn requests_are_compressed_where_that_is_asked_for() {
+    const ALL: &str = "OTEL_EXPORTER_OTLP_COMPRESSION";
+    const LOGS: &str = "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION";
+    let all = ["/v1/traces", "/v1/logs", "/v1/metrics"];
+    for (variables, packed) in [
+        (&[][..], &[][..]),
+        (&[(ALL, "gzip")], &all),
+        (&[(ALL, "none")], &[]),
+        (&[(LOGS, "gzip")], &all[1..2]),
+        (&[(ALL, "gzip"), (LOGS, "none")], &[all[0], all[2]]),
+    ] {
+        // What fails is packed again.
+        let server = Server::start(vec![Act::status(503), Act::status(200)]);
+        let collector = Collector::builder()
+            .exporter(exporter(&server.url, variables))
+            .metrics(LONG, || vec![gauge("g", 300)])
+            .start();
+        collector.handle().send(logging_chunk(500, 400));
+        let report = shutdown(collector, LONG);
+        let delivered = [report.counts, report.logs, report.metrics];
+        assert_eq!(delivered, [500, 400, 300].map(all_delivered));
+        assert_eq!((server.requests().len(), server.distinct_spans()), (6, 500));
+        for request in server.requests() {
+            let is_packed = packed.contains(&&*request.path);
+            let encoding = request.header("content-encoding");
+            assert_eq!(encoding, is_packed.then_some("gzip"), "{}", request.path);
+            let length: usize =
+                request.header("content-length").expect("a length").parse().expect("a number");
+            assert_eq!(length < request.body.len() / 2, is_packed, "{}", request.path);
+        }
+    }
+}
+
+#[test]
 fn a_signal_that_is_switched_off_is_not_sent_and_not_counted() {
     for (variable, off) in
         [("OTEL_LOGS_EXPORTER", "/v1/logs"), ("OTEL_METRICS_EXPORTER", "/v1/metrics")]

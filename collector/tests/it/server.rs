@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -72,6 +73,7 @@ impl Sent {
 pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
+    /// Unpacked.
     pub(crate) body: Vec<u8>,
     pub(crate) message: Sent,
     pub(crate) connection: usize,
@@ -284,6 +286,11 @@ fn read_request(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<
     let length = length.expect("a content length").1.parse().expect("a number");
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
+    let encoding = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case("content-encoding"));
+    if encoding.is_some_and(|(_, encoding)| encoding == "gzip") {
+        let compressed = std::mem::take(&mut body);
+        GzDecoder::new(&*compressed).read_to_end(&mut body).expect("gzip");
+    }
     let message = Sent::decode(&path, &body);
     Some(Request { path, headers, body, message, connection, at: Instant::now() })
 }

@@ -218,8 +218,11 @@ fn sorted(items: Vec<Json>) -> Vec<String> {
     items
 }
 
-fn send(port: u16, chunks: Vec<Chunk>, metrics: Vec<Metric>) -> ExporterReport {
-    let config = otlp::Config::for_endpoint(&format!("http://127.0.0.1:{port}")).expect("a URL");
+fn send(port: u16, gzip: bool, chunks: Vec<Chunk>, metrics: Vec<Metric>) -> ExporterReport {
+    let lookup =
+        |name: &str| (gzip && name == "OTEL_EXPORTER_OTLP_COMPRESSION").then(|| "gzip".to_owned());
+    let url = format!("http://127.0.0.1:{port}");
+    let config = otlp::Config::for_endpoint_with(&url, &lookup).expect("a URL");
     let resource = Resource::new()
         .with_default("service.name", "observe-tests")
         .with_default("service.version", "naïve ☃");
@@ -235,6 +238,15 @@ fn send(port: u16, chunks: Vec<Chunk>, metrics: Vec<Metric>) -> ExporterReport {
 
 #[test]
 fn a_real_collector_gets_every_field_of_logs_and_metrics() {
+    deliver(false);
+}
+
+#[test]
+fn a_real_collector_unpacks_what_is_compressed() {
+    deliver(true);
+}
+
+fn deliver(gzip: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let (captor, port) = capture(folder.path());
     let (gateway, port) = rotel(port);
@@ -246,7 +258,7 @@ fn a_real_collector_gets_every_field_of_logs_and_metrics() {
         .collect();
     let metrics = metrics();
     let expected_points: Vec<_> = metrics.iter().flat_map(expected_points).collect();
-    let report = send(port, chunks, metrics);
+    let report = send(port, gzip, chunks, metrics);
     gateway.terminate();
     captor.terminate();
 

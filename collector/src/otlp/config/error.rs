@@ -51,6 +51,14 @@ pub enum ConfigError {
         /// Its value.
         value: String,
     },
+    /// A compression that this version does not know.
+    #[error("{input}: `{value}` is not supported, use gzip or none")]
+    Compression {
+        /// The variable.
+        input: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// A number that is none or too small.
     #[error("{input}: `{value}` is not a whole number of at least {least}, give {unit}")]
     Number {

@@ -10,6 +10,7 @@ pub(super) struct Variables {
     pub(super) headers: [&'static str; 2],
     pub(super) timeout: [&'static str; 2],
     pub(super) protocol: [&'static str; 2],
+    pub(super) compression: [&'static str; 2],
     /// Says whether the signal is sent at all.
     pub(super) exporter: &'static str,
     /// Metrics are not gathered over time.
@@ -40,6 +41,10 @@ macro_rules! variables {
             protocol: [
                 concat!("OTEL_EXPORTER_OTLP_", $signal, "_PROTOCOL"),
                 "OTEL_EXPORTER_OTLP_PROTOCOL",
+            ],
+            compression: [
+                concat!("OTEL_EXPORTER_OTLP_", $signal, "_COMPRESSION"),
+                "OTEL_EXPORTER_OTLP_COMPRESSION",
             ],
             exporter: concat!("OTEL_", $signal, "_EXPORTER"),
             batch: $batch,
