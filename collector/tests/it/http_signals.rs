@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use observe_collector::event::{Chunk, Metric, MetricData};
 use observe_collector::otlp::HttpExporter;
-use observe_collector::{Collector, Counts, Dropped, Resource};
+use observe_collector::{Collector, Counts, Dropped, OnFull, Resource};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
@@ -109,9 +109,9 @@ fn metrics_arrive_as_they_were_each_time() {
 #[test]
 fn a_metric_of_many_points_comes_in_parts() {
     let server = Server::start(vec![Act::status(200)]);
-    let collector = start_with_metrics(&server.url, vec![gauge("many", 50_000), gauge("few", 3)]);
+    let collector = start_with_metrics(&server.url, vec![gauge("many", 200_000), gauge("few", 3)]);
     let report = shutdown(collector, LONG);
-    assert_eq!(report.metrics, all_delivered(50_003));
+    assert_eq!(report.metrics, all_delivered(200_003));
     assert!(server.requests().iter().all(|request| request.body.len() < 4 << 20));
     let mut values = Vec::new();
     for metric in server.metrics() {
@@ -121,7 +121,7 @@ fn a_metric_of_many_points_comes_in_parts() {
             values.extend(gauge.data_points.into_iter().map(|point| point.value));
         }
     }
-    let expected: Vec<_> = (0..50_000).map(|value| Some(Value::AsInt(value))).collect();
+    let expected: Vec<_> = (0..200_000).map(|value| Some(Value::AsInt(value))).collect();
     assert_eq!(values, expected);
 }
 
@@ -366,7 +366,7 @@ fn logs_alone_can_be_sent_to_an_endpoint_of_their_own() {
 
 #[test]
 fn under_load_each_signal_balances_and_what_is_delivered_was_read() {
-    let server = Server::start_with(|path, number| match (path, number % 7) {
+    let server = Server::start_with(|path, number| match (path, number % 29) {
         ("/v1/logs", 1) | ("/v1/traces", 3) => Act::status(503),
         ("/v1/logs", 4) => Act::status(400),
         ("/v1/metrics", 2) => Act::Close,
@@ -378,6 +378,7 @@ fn under_load_each_signal_balances_and_what_is_delivered_was_read() {
     let collector = Collector::builder()
         .exporter(exporter(&server.url, &variables))
         .capacity(16)
+        .on_full(OnFull::Block)
         .metrics(Duration::from_millis(5), move || {
             asked += 1;
             vec![gauge("numbered", asked)]

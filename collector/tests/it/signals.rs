@@ -186,28 +186,41 @@ fn blocking_loses_no_logs() {
 
 #[test]
 fn a_source_is_asked_at_each_interval_even_under_load() {
-    let (asked, count) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let (asked, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
     let counted = Arc::clone(&asked);
+    // Takes longer for a chunk than the interval is, so that the channel is never empty.
+    let (permit, permits) = mpsc::sync_channel(0);
+    let keeper = Keeper { permits: Some(permits), ..Keeper::default() };
+    let entered = Arc::clone(&keeper.entered);
     let collector = Collector::builder()
-        .exporter(Box::new(Keeper::default()))
+        .exporter(Box::new(keeper))
         .metrics(Duration::from_millis(1), move || {
             counted.fetch_add(1, Ordering::SeqCst);
             vec![gauge("often", 1)]
         })
+        .on_full(OnFull::Block)
+        .capacity(8)
         .start();
     wait_for(&asked, 3);
-    let before = asked.load(Ordering::SeqCst);
-    let stop = Arc::clone(&count);
     let handle = collector.handle();
-    // The channel is never empty.
+    let (stopped, permitting) = (Arc::clone(&stop), Arc::clone(&stop));
     let producer = thread::spawn(move || {
-        while stop.load(Ordering::SeqCst) == 0 {
+        while stopped.load(Ordering::SeqCst) == 0 {
             handle.send(plain_chunk(1));
         }
     });
-    wait_for(&asked, before + 3);
-    count.store(1, Ordering::SeqCst);
-    producer.join().expect("the producer");
+    let permitter = thread::spawn(move || {
+        while permitting.load(Ordering::SeqCst) == 0 {
+            thread::sleep(Duration::from_millis(2));
+            let _ = permit.try_send(());
+        }
+    });
+    wait_for(&entered, 10);
+    let before = asked.load(Ordering::SeqCst);
+    wait_for(&asked, before + 5);
+    stop.store(1, Ordering::SeqCst);
+    permitter.join().expect("no panic");
+    producer.join().expect("no panic");
     let report = collector.shutdown(LONG).exporters.remove(0);
     assert_eq!(report.metrics, all_delivered(asked.load(Ordering::SeqCst)));
 }
