@@ -214,10 +214,11 @@ def is_of(signal, beside):
 
 
 def main(arguments):
-    if not arguments or arguments[0] in ("-h", "--help"):
-        sys.exit(__doc__.strip() if arguments else
-                 "usage: decode_otlp.py [traces|logs|metrics] FILE_OR_DIRECTORY...")
-    signal = arguments.pop(0) if arguments[0] in SIGNALS else "traces"
+    if arguments and arguments[0] in ("-h", "--help"):
+        sys.exit(__doc__.strip())
+    signal = arguments.pop(0) if arguments and arguments[0] in SIGNALS else "traces"
+    if not arguments:
+        sys.exit("usage: decode_otlp.py [traces|logs|metrics] FILE_OR_DIRECTORY...")
     items = []
     for file in (file for argument in arguments for file in bodies(signal, argument)):
         try:
