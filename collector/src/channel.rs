@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::event::Chunk;
+use crate::metrics::Ask;
 use crate::stats::{Dropped, Report};
 
 /// What [`Handle::send`] does when the channel is full.
@@ -25,9 +26,9 @@ pub enum OnFull {
 
 /// What travels in the channel. Requests stand in line behind the chunks that
 /// were sent before them, which is what makes a flush mean something.
-#[derive(Debug)]
 pub(crate) enum Message {
     Chunk(Chunk),
+    Source { interval: Duration, ask: Ask },
     Flush { deadline: Instant, reply: Sender<bool> },
     Report { reply: Sender<Report> },
     Shutdown { deadline: Instant, reply: Sender<Report> },

@@ -54,7 +54,7 @@ impl Builder {
         interval: Duration,
         source: impl FnMut() -> Vec<Metric> + Send + 'static,
     ) -> Self {
-        self.sources.add(interval, Box::new(source));
+        self.sources.add(Instant::now(), interval, Box::new(source));
         self
     }
 
@@ -77,11 +77,9 @@ impl Builder {
     pub fn start(self) -> Collector {
         let (handle, messages) = channel(self.capacity, self.on_full);
         let names = self.exporters.iter().map(|exporter| exporter.name().to_owned()).collect();
-        let mut sources = self.sources;
-        sources.start(Instant::now());
         let worker = Worker {
             exporters: self.exporters,
-            sources,
+            sources: self.sources,
             handed: Handed::default(),
             intake: handle.intake().clone(),
         };
@@ -113,6 +111,20 @@ impl Collector {
             capacity: DEFAULT_CAPACITY,
             on_full: OnFull::default(),
         }
+    }
+
+    /// Adds a source of metrics, as [`Builder::metrics`] does, for one that could not be there
+    /// before: because it counts what is sent through a handle of this collector, for example.
+    ///
+    /// Waits while the channel is full.
+    pub fn metrics(
+        &self,
+        interval: Duration,
+        source: impl FnMut() -> Vec<Metric> + Send + 'static,
+    ) {
+        let message = Message::Source { interval, ask: Box::new(source) };
+        // Without the thread there is nobody to ask, which the report says.
+        let _ = self.handle.messages().send(message);
     }
 
     /// A way to send chunks to this collector.
@@ -258,6 +270,7 @@ impl Worker {
     fn handle_message(&mut self, message: Message) {
         match message {
             Message::Chunk(chunk) => self.export(&chunk),
+            Message::Source { interval, ask } => self.sources.add(Instant::now(), interval, ask),
             Message::Flush { deadline, reply } => {
                 self.ask_all();
                 self.start_delivery();

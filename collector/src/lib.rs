@@ -14,7 +14,7 @@
 //! through [`Handle`]s, which never wait unless asked to ([`OnFull`]). One thread hands
 //! each chunk to every [`Exporter`] in turn; one that waits for a network, such as
 //! [`otlp::HttpExporter`], does so on a thread of its own. Metrics are not sent but asked for:
-//! the same thread asks each source at its interval ([`Builder::metrics`]).
+//! the same thread asks each source at its interval ([`Builder::metrics`], [`Collector::metrics`]).
 //! [`Collector::shutdown`] delivers what is left and returns a [`Report`].
 //!
 //! Every span and every log record is accounted for: in each report, at any time, those accepted

@@ -31,17 +31,10 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Adds a source, which is never due before [`Sources::start`].
-    pub(crate) fn add(&mut self, interval: Duration, ask: Ask) {
+    /// Adds a source, of which the first interval begins now.
+    pub(crate) fn add(&mut self, now: Instant, interval: Duration, ask: Ask) {
         let interval = interval.max(SHORTEST_INTERVAL);
-        self.sources.push(Source { ask, interval, due: None });
-    }
-
-    /// Lets the intervals begin.
-    pub(crate) fn start(&mut self, now: Instant) {
-        for source in &mut self.sources {
-            source.due = now.checked_add(source.interval);
-        }
+        self.sources.push(Source { ask, interval, due: now.checked_add(interval) });
     }
 
     /// When a source is to be asked next, if ever.
@@ -90,10 +83,9 @@ mod tests {
     #[test]
     fn each_source_has_its_own_interval() {
         let (mut sources, start) = (Sources::default(), Instant::now());
-        sources.add(2 * SECOND, named("two"));
-        sources.add(3 * SECOND, named("three"));
         assert_eq!(sources.due(), None);
-        sources.start(start);
+        sources.add(start, 2 * SECOND, named("two"));
+        sources.add(start, 3 * SECOND, named("three"));
         let mut asked = Vec::new();
         for second in 0..=6 {
             let now = start + second * SECOND;
@@ -109,8 +101,7 @@ mod tests {
     #[test]
     fn what_was_missed_is_not_made_up_for() {
         let (mut sources, start) = (Sources::default(), Instant::now());
-        sources.add(SECOND, named("one"));
-        sources.start(start);
+        sources.add(start, SECOND, named("one"));
         let late = start + 10 * SECOND;
         assert_eq!(sources.ask_due(late).len(), 1);
         assert!(sources.ask_due(late).is_empty());
@@ -120,12 +111,10 @@ mod tests {
     #[test]
     fn intervals_without_end_and_of_no_length() {
         let (mut sources, start) = (Sources::default(), Instant::now());
-        sources.add(Duration::MAX, named("never"));
-        sources.start(start);
+        sources.add(start, Duration::MAX, named("never"));
         assert_eq!(sources.due(), None);
         assert_eq!(names(&sources.ask_all()), ["never"]);
-        sources.add(Duration::ZERO, named("often"));
-        sources.start(start);
+        sources.add(start, Duration::ZERO, named("often"));
         assert_eq!(sources.due(), Some(start + SHORTEST_INTERVAL));
         assert_eq!(names(&sources.ask_all()), ["never", "often"]);
     }

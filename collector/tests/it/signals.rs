@@ -247,6 +247,36 @@ fn sources_are_asked_once_more_by_a_flush_and_at_the_end() {
 }
 
 #[test]
+fn a_source_may_come_later_and_use_a_handle_of_the_collector() {
+    let keeper = Keeper::default();
+    let metrics = Arc::clone(&keeper.metrics);
+    let collector = Collector::builder().exporter(Box::new(keeper)).start();
+    let handle = collector.handle();
+    collector.metrics(Duration::MAX, move || {
+        handle.send(plain_chunk(1));
+        vec![gauge("late", 1)]
+    });
+    assert!(collector.flush(LONG));
+    assert_eq!(*metrics.lock().expect("metrics"), [[gauge("late", 1)]]);
+    let report = collector.shutdown(LONG).exporters.remove(0);
+    assert_eq!(report.metrics, all_delivered(2));
+    // What it sent at the end came too late, and is counted.
+    let closed = Dropped { closed: 1, ..Dropped::default() };
+    assert_eq!(report.counts, Counts { dropped: closed, accepted: 2, ..all_delivered(1) });
+
+    // It is asked at its interval, too.
+    let keeper = Keeper::default();
+    let metrics = Arc::clone(&keeper.metrics);
+    let collector = Collector::builder().exporter(Box::new(keeper)).start();
+    collector.metrics(Duration::from_millis(1), || vec![gauge("often", 1)]);
+    let start = Instant::now();
+    while metrics.lock().expect("metrics").len() < 3 {
+        assert!(start.elapsed() < LONG);
+        thread::yield_now();
+    }
+}
+
+#[test]
 fn without_metrics_nothing_is_exported() {
     let keeper = Keeper::default();
     let metrics = Arc::clone(&keeper.metrics);
