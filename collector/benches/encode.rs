@@ -47,7 +47,7 @@ fn chunk() -> Chunk {
         status: Status::Unset,
         detail: None,
     };
-    Chunk { trace: Arc::new(trace), spans: (0..SPANS).map(span).collect() }
+    Chunk { trace: Arc::new(trace), spans: (0..SPANS).map(span).collect(), logs: Vec::new() }
 }
 
 fn ours(encoder: &mut Encoder, chunk: &Chunk, out: &mut Vec<u8>) {

@@ -6,9 +6,15 @@
 //! name of their own, a failure, attributes set while the span was open) is
 //! boxed beside the record, so that the common span stays small.
 
+mod log;
+mod metric;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+
+pub use log::{LogRecord, Severity};
+pub use metric::{Metric, MetricData, Number, Point};
 
 /// The 16-byte identity of a trace ([W3C Trace Context, `trace-id`]).
 ///
@@ -83,6 +89,12 @@ impl From<bool> for Value {
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Value::Int(value)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Value::Double(value)
     }
 }
 
@@ -184,13 +196,15 @@ pub struct SpanDetail {
 }
 
 /// Spans of one trace, in the order in which they ended, so that a child comes
-/// before its parent.
+/// before its parent, and what was logged in the meantime.
 #[derive(Debug)]
 pub struct Chunk {
     /// The trace they belong to.
     pub trace: Arc<TraceInfo>,
     /// The spans.
     pub spans: Vec<SpanRecord>,
+    /// The log records; their spans may be in later chunks.
+    pub logs: Vec<LogRecord>,
 }
 
 /// The symbols of a module, by [`SymbolId`].

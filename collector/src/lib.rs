@@ -75,7 +75,7 @@
 //! };
 //!
 //! let collector = Collector::builder().exporter(Box::new(InMemory::default())).start();
-//! collector.handle().send(Chunk { trace, spans: vec![span] });
+//! collector.handle().send(Chunk { trace, spans: vec![span], logs: Vec::new() });
 //! let report = collector.shutdown(Duration::from_secs(1));
 //!
 //! let memory = &report.exporters[0];

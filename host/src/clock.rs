@@ -7,6 +7,8 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::frame::Frame;
+
 /// How long the counter is compared with the operating system's clock before its
 /// rate is believed: two readings, each good to some tens of nanoseconds, then
 /// give the rate to about one part in 10⁵. It grows better with time.
@@ -173,6 +175,36 @@ impl Scale {
             true => self.anchor_unix_nanos.saturating_add(self.nanos(reading.since(self.anchor))),
             false => self.anchor_unix_nanos.saturating_sub(self.nanos(self.anchor.since(reading))),
         }
+    }
+}
+
+/// What observing adds to the durations that it measures, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bias {
+    /// What a call that takes no time is measured as.
+    own: u64,
+    /// What the hooks of a call take of its caller's time.
+    pair: u64,
+}
+
+impl Bias {
+    pub(crate) const NONE: Bias = Bias { own: 0, pair: 0 };
+
+    /// The least that was measured. `own` is what an empty call is measured as, `pair` what it
+    /// takes in all.
+    pub(crate) fn new(own: u64, pair: u64) -> Self {
+        Bias { own: own.min(pair), pair }
+    }
+
+    /// A call's time of its own, and in all, less what observing it and the calls in it took.
+    #[inline]
+    pub(crate) fn correct(&self, frame: &Frame, elapsed: u64) -> (u64, u64) {
+        let Bias { own, pair } = *self;
+        let around = own + u64::from(frame.direct) * (pair - own);
+        let within = own + u64::from(frame.nested) * pair;
+        let in_all = elapsed.saturating_sub(within);
+        let of_its_own = elapsed.saturating_sub(frame.children).saturating_sub(around);
+        (of_its_own.min(in_all), in_all)
     }
 }
 

@@ -23,12 +23,9 @@ pub enum Error {
     /// The engine does not take it.
     #[error("cannot be compiled: {}", one_line(.0))]
     Compile(wasmtime::Error),
-    /// The cells of an instance cannot be read.
-    #[error("the instance is not one of this module: {0}")]
-    Cells(&'static str),
-    /// The function that reads the cells of an instance cannot run.
-    #[error("the cells of the instance cannot be read: {}", one_line(.0))]
-    Reader(wasmtime::Error),
+    /// What is to be deserialised is no serialised module of this version.
+    #[error("is no module that this version of observe-host serialised; compile it anew")]
+    Serialized,
     /// The linker has the hooks already.
     #[error("the linker provides `{0}` already; add the hooks once")]
     Linker(&'static str),

@@ -8,6 +8,7 @@ use observe_instrumenter::demangle;
 use wasmtime::{ThrownException, Trap, WasmBacktrace};
 
 use crate::ObservedModule;
+use crate::module::ModuleInfo;
 
 /// A call of a guest that ended with an error.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct Failure {
 }
 
 /// A guest call that was open when the guest failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BacktraceFrame {
     /// The function's name, demangled.
     pub function: String,
@@ -41,6 +42,11 @@ impl fmt::Display for BacktraceFrame {
 impl Failure {
     /// Reads what a call of an instance of `module` gave.
     pub fn new(module: &ObservedModule, error: &wasmtime::Error) -> Self {
+        Failure::of_guest(&module.info(), error)
+    }
+
+    /// The same.
+    pub(crate) fn of_guest(module: &ModuleInfo, error: &wasmtime::Error) -> Self {
         let (error_type, message) = match error.downcast_ref::<Trap>() {
             Some(trap) => {
                 let message = trap.to_string();
@@ -55,13 +61,27 @@ impl Failure {
                 ("error".to_owned(), root)
             }
         };
-        let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames);
-        let backtrace = frames
-            .unwrap_or_default()
-            .iter()
+        let backtrace = error.downcast_ref::<WasmBacktrace>();
+        let backtrace = backtrace.map_or_else(Vec::new, |trace| Failure::frames(module, trace));
+        Failure { error_type, message, backtrace }
+    }
+
+    /// Why a trace ended without a word from the guest.
+    pub(crate) fn of_host(error_type: &'static str, why: &str) -> Self {
+        Failure {
+            error_type: error_type.to_owned(),
+            message: why.to_owned(),
+            backtrace: Vec::new(),
+        }
+    }
+
+    /// The calls of a backtrace, in the module's own terms.
+    pub(crate) fn frames(module: &ModuleInfo, backtrace: &WasmBacktrace) -> Vec<BacktraceFrame> {
+        let frames = backtrace.frames().iter();
+        frames
             .filter_map(|frame| {
                 // Another module of the store has other functions, and no hooks of ours.
-                let ours = wasmtime::Module::same(frame.module(), module.module());
+                let ours = wasmtime::Module::same(frame.module(), &module.module);
                 let index = match ours {
                     true => module.original_index(frame.func_index())?,
                     false => frame.func_index(),
@@ -75,19 +95,35 @@ impl Failure {
                 let source = known.and_then(|id| module.functions.source(id));
                 Some(BacktraceFrame { function, index, source })
             })
-            .collect();
-        Failure { error_type, message, backtrace }
+            .collect()
     }
 
     /// What the span that failed says of it.
     pub(crate) fn detail(&self) -> SpanDetail {
         let mut attributes = vec![Attribute::new("error.type", self.error_type.as_str())];
-        if !self.backtrace.is_empty() {
-            let lines: Vec<_> = self.backtrace.iter().map(ToString::to_string).collect();
+        if let Some(stacktrace) = self.stacktrace() {
             // "Source code attributes" of the semantic conventions.
-            attributes.push(Attribute::new("code.stacktrace", lines.join("\n")));
+            attributes.push(Attribute::new("code.stacktrace", stacktrace));
         }
         SpanDetail { name: None, status_message: self.message.clone(), attributes }
+    }
+
+    /// What the log says of it: "Semantic conventions for exceptions in logs".
+    pub(crate) fn log_attributes(&self) -> Vec<Attribute> {
+        let mut attributes = vec![
+            Attribute::new("exception.type", self.error_type.as_str()),
+            Attribute::new("exception.message", self.message.as_str()),
+        ];
+        if let Some(stacktrace) = self.stacktrace() {
+            attributes.push(Attribute::new("exception.stacktrace", stacktrace));
+        }
+        attributes
+    }
+
+    /// The backtrace, a line for each call.
+    fn stacktrace(&self) -> Option<String> {
+        let lines: Vec<_> = self.backtrace.iter().map(ToString::to_string).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 }
 

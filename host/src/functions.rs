@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use observe_abi::map::{Cells, FunctionMap};
+use observe_abi::map::FunctionMap;
 use observe_collector::event::{Attribute, Symbol, SymbolTable};
 
 /// The hooked functions of a module, by id, shared by all its stores.
@@ -39,21 +39,15 @@ impl Functions {
         Functions { map, symbols }
     }
 
-    /// Those of a module that has none.
-    pub(crate) fn none() -> Self {
-        let (files, functions) = (Vec::new(), Vec::new());
-        Functions::new(FunctionMap {
-            cells: Cells::Globals,
-            imports: 0,
-            defined: 0,
-            files,
-            functions,
-        })
-    }
-
     /// How many functions are hooked.
     pub(crate) fn len(&self) -> usize {
         self.map.functions.len()
+    }
+
+    /// Whether a function is the host's.
+    pub(crate) fn is_import(&self, id: u32) -> bool {
+        let function = self.map.functions.get(id as usize);
+        function.is_some_and(|function| function.index < self.map.imports)
     }
 
     /// The position of a hooked function's source, as `file:line`.

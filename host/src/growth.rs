@@ -63,19 +63,41 @@ impl AddAssign for Growth {
     }
 }
 
+/// How large the memories of a store are.
+pub(crate) struct GrowthSoFar {
+    /// What the memories of its module begin with, where that is known.
+    initial_bytes: Option<u64>,
+    bytes: u64,
+}
+
+impl GrowthSoFar {
+    pub(crate) fn new(initial_bytes: Option<u64>) -> Self {
+        GrowthSoFar { initial_bytes, bytes: 0 }
+    }
+
+    /// Memories never shrink, so this is their peak, too.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        self.initial_bytes.map(|initial| initial.saturating_add(self.bytes))
+    }
+}
+
 impl Inner {
     /// A hooked function grew something by so much, or, where it is negative, could not.
     pub(crate) fn grow(&mut self, what: Grown, id: u32, by: i64) {
         let growth = Growth::new(what, by);
-        match self.stats.get_mut(id as usize).filter(|_| (id as usize) < self.functions.len()) {
-            Some(stats) => stats.growth += growth,
-            None => self.lost.unknown_ids += 1,
+        if id as usize >= self.module.functions.len() {
+            self.lost.unknown_ids += 1;
+            return;
         }
-        if let Some(trace) = &mut self.trace {
-            trace.growth += growth;
+        self.grown.bytes = self.grown.bytes.saturating_add(growth.memory_bytes);
+        let Some(trace) = &mut self.trace else { return };
+        trace.growth += growth;
+        let row = self.stats.function(id);
+        if let Some(more) = self.stats.more(row) {
+            more.growth += growth;
         }
-        if let Some(innermost) = self.stack.last_mut() {
-            innermost.growth += growth;
+        if let Some(extra) = self.extra() {
+            extra.growth += growth;
         }
     }
 }

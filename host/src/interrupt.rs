@@ -19,6 +19,7 @@ impl Interrupter {
     }
 
     /// Whether the guest was to be stopped.
+    #[inline]
     pub fn is_interrupted(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,14 +1,13 @@
 //! Spans of WebAssembly guests, for embedders of [wasmtime].
 //!
-//! The life cycle: a module is instrumented and compiled once, as an
-//! [`ObservedModule`]; the hooks are [added to a linker](add_to_linker) once; each
-//! store carries a [`Recorder`], which [starts](Recorder::start) a trace before
-//! the guest is called and [finishes](Recorder::finish) it after. Spans go to an
-//! [`observe_collector::Collector`], if the trace names one; the [`Report`] has
-//! each function's calls and durations either way.
+//! The life cycle: an [`Observer`] is built once; a module is instrumented and compiled
+//! once, as an [`ObservedModule`]; the hooks go into a linker once, which gives a [`Tracer`];
+//! each store carries a [`Recorder`]. A trace is what the tracer puts around a piece of
+//! work: its spans go to an [`observe_collector::Collector`], if the observer knows one; its
+//! [`Report`] has each function's calls and durations either way.
 //!
 //! ```
-//! use observe_host::{ObservedModule, Outcome, Recorder, TraceOptions};
+//! use observe_host::{ObservedModule, Observer, Overhead, Recorder, TraceOptions};
 //! use observe_instrumenter::Selection;
 //! use wasmtime::{Engine, Linker, Store};
 //!
@@ -22,49 +21,72 @@
 //!     r#"(module (func (export "add") (param i32 i32) (result i32)
 //!            (i32.add (local.get 0) (local.get 1))))"#,
 //! )?;
+//! let observer = Observer::builder().overhead(Overhead::all()).build();
 //! let module = ObservedModule::new(&engine, &wasm, &Selection::default())?;
 //! let mut linker = Linker::new(&engine);
-//! observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)?;
+//! let tracer = observer.tracer(&mut linker, |state: &mut State| &mut state.recorder)?;
+//! let linked = linker.instantiate_pre(module.module())?;
 //!
-//! let mut store = Store::new(&engine, State { recorder: module.recorder() });
-//! store.data_mut().recorder.start(TraceOptions::new("two and three"));
-//! let instance = linker.instantiate(&mut store, module.module())?;
-//! let add = instance.get_typed_func::<(i32, i32), i32>(&mut store, "add")?;
-//! assert_eq!(add.call(&mut store, (2, 3))?, 5);
-//! let report = store.data_mut().recorder.finish(Outcome::Returned).ok_or("no trace")?;
+//! let mut store = Store::new(&engine, State { recorder: observer.recorder(&module) });
+//! let traced = tracer.trace(&mut store, TraceOptions::new("two and three"), |store| {
+//!     let instance = tracer.instantiate(store, &linked)?;
+//!     let add = instance.get_typed_func::<(i32, i32), i32>(&mut *store, "add")?;
+//!     add.call(store, (2, 3))
+//! });
+//! assert_eq!(traced.result?, 5);
+//! let report = traced.report.ok_or("no trace")?;
 //! assert_eq!(report.functions[0].name, "add");
 //! assert_eq!(report.functions[0].calls, 1);
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! It works with any configuration of an engine: synchronous and asynchronous calls
+//! ([`Tracer::trace_async`]), fuel, epochs ([`Tracer::sample`]), the pooling allocator at its
+//! default limits, and a cache of compiled modules ([`ObservedModule::serialize`]).
+//!
 //! # Accuracy
 //!
-//! Every duration is measured between two readings of the clock; none is guessed.
-//! A timed call takes some tens of nanoseconds more than it would unobserved, and
-//! its callers' durations hold that. Under [`Overhead::budget`] a function's totals
-//! are estimates, since a timed call stands for those since the one before.
+//! Every span begins and ends at a reading of the clock; none is guessed. A timed call takes some
+//! tens of nanoseconds more than it would unobserved, and the spans of its callers hold
+//! that. From durations in a [`Report`] is subtracted what the hooks take at least, as measured
+//! once in each process, for the call itself and for the timed calls within it.
+//!
+//! The number of calls is exact. Under [`Overhead::budget`] a function's durations are
+//! estimates, since a timed call stands for those since the one before. Calls that cross the
+//! boundary, of exports and of the host, are all timed unless there are floods of them. A
+//! sampled function's slow calls may not be among the timed ones: when a timed call took a
+//! millisecond or more and what it called does not explain it, the functions that it calls are
+//! timed at their next call; and an embedder with epochs can
+//! [sample](Tracer::sample) the stack.
 //!
 //! # Limits
 //!
-//! A store may hold one instance of one observed module: the hooks do not tell
-//! instances apart.
+//! A store may hold one instance of one observed module at a time: the hooks do not tell
+//! instances apart. After another one was instantiated by other means than
+//! [`Tracer::instantiate`], counts of its calls are not right where calls are sampled.
 //!
-//! An instance that was called outside a trace, or in one that was sampled or off, counts
-//! on until its cells run out. To time all of its calls from the next trace on, and
-//! to count those before, [take its cells](ObservedModule::take_cells) and
-//! [settle](Recorder::settle) them before the trace starts.
+//! Where the engine does not take modules with one memory more, as with the pooling allocator's
+//! default limits, cells are globals. Each trace under a budget then times the first call of
+//! each function.
 //!
 //! # Security
 //!
 //! A guest can call the hooks as it likes. It can distort its own trace by that,
 //! and make the host count ([`Lost`]); it cannot make it panic, trap, or grow
-//! without bound. A module that comes instrumented brings its own reader of cells: to
-//! take its cells is to call it.
+//! beyond its [`Quotas`]. What it says of itself passes a [`Redaction`]. It can read neither
+//! its cells nor the clock, unless it comes instrumented: then it brings its own reader of
+//! cells, which the host calls.
 
+mod annotations;
+mod cells;
 mod clock;
+mod context;
+mod cpu;
 mod error;
+mod facts;
 mod failure;
+mod frame;
 mod functions;
 mod growth;
 mod heap;
@@ -74,20 +96,36 @@ mod link;
 mod lost;
 mod module;
 mod names;
+mod observer;
 mod overhead;
+mod paths;
+mod quotas;
 mod recorder;
+mod redaction;
+mod report;
+mod samples;
+mod spans;
 mod stats;
+mod suspended;
+mod tenants;
 mod trace;
+mod tracer;
+mod tracer_async;
 
+pub use context::{TraceContext, TraceparentError};
 pub use error::Error;
 pub use failure::{BacktraceFrame, Failure};
 pub use growth::Growth;
-pub use heap::Heap;
+pub use heap::{Heap, HeapPath};
 pub use interrupt::Interrupter;
-pub use link::add_to_linker;
 pub use lost::Lost;
-pub use module::{Cells, ObservedModule};
+pub use module::ObservedModule;
+pub use observer::{Builder, DEFAULT_MIN_DURATION, Observer};
 pub use overhead::Overhead;
+pub use quotas::Quotas;
 pub use recorder::Recorder;
-pub use stats::FunctionRow;
-pub use trace::{DEFAULT_MIN_DURATION, Outcome, Report, TraceOptions};
+pub use redaction::Redaction;
+pub use report::{FunctionRow, Report, Resources};
+pub use samples::StackSample;
+pub use trace::TraceOptions;
+pub use tracer::{Traced, Tracer};

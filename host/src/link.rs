@@ -4,136 +4,196 @@ use observe_abi::{guest, hooks};
 use wasmtime::{Caller, Extern, Linker, Trap};
 
 use crate::Error;
+use crate::cells::{self, Counted, Rearm};
+use crate::frame::{End, UNTIMED};
 use crate::growth::Grown;
-use crate::names::MAX_NAME;
-use crate::recorder::{End, Recorder, What};
+use crate::overhead::MAX_PERIOD;
+use crate::recorder::{Entered, Recorder};
+
+/// What an untimed call gets from hooks that do nothing.
+const NOTHING: Entered = (i32::MAX, UNTIMED);
 
 /// Adds what instrumented and annotated modules import to a linker.
-///
-/// `recorder` finds the [`Recorder`] in the data of a store. One linker serves any
-/// number of modules and stores.
-///
-/// # Errors
-///
-/// [`Error::Linker`], where the linker has them already.
-///
-/// # Overhead
-///
-/// `recorder` runs at every timed call, so it should do no more than name a field.
-pub fn add_to_linker<T: 'static>(
+pub(crate) fn add<T: 'static>(
     linker: &mut Linker<T>,
     recorder: impl Fn(&mut T) -> &mut Recorder + Copy + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let twice = |module| move |_| Error::Linker(module);
     linker
         .func_wrap(hooks::MODULE, hooks::ENTER, move |mut caller: Caller<'_, T>, id: u32| {
-            let inner = recorder(caller.data_mut()).inner();
-            match inner.interrupter.is_interrupted() {
-                true => Err(wasmtime::Error::from(Trap::Interrupt)),
-                false => Ok(inner.enter(id)),
+            let Some(inner) = recorder(caller.data_mut()).inner() else { return Ok(NOTHING) };
+            if inner.wants_attention() {
+                return attend(&mut caller, recorder, id);
             }
+            Ok(inner.enter(id))
         })
-        .map_err(twice(hooks::MODULE))?;
-    linker
-        .func_wrap(hooks::MODULE, hooks::EXIT, move |mut caller: Caller<'_, T>, token: i32| {
-            recorder(caller.data_mut()).inner().leave(token, End::Returned);
+        .and_then(|linker| {
+            linker.func_wrap(
+                hooks::MODULE,
+                hooks::EXIT,
+                move |mut caller: Caller<'_, T>, token: i32| {
+                    let Some(inner) = recorder(caller.data_mut()).inner() else { return };
+                    inner.leave(token, End::Returned);
+                    if inner.wants_rearming() {
+                        rearm(&mut caller, recorder);
+                    }
+                },
+            )
         })
-        .map_err(twice(hooks::MODULE))?;
-    linker
-        .func_wrap(hooks::MODULE, hooks::UNWIND, move |mut caller: Caller<'_, T>, token: i32| {
-            // The guest does not ask first whether the call is timed.
-            if token < 0 {
-                recorder(caller.data_mut()).inner().leave(token, End::Thrown);
-            }
+        .and_then(|linker| {
+            linker.func_wrap(
+                hooks::MODULE,
+                hooks::UNWIND,
+                move |mut caller: Caller<'_, T>, token: i32| {
+                    // The guest need not ask first whether the call is timed.
+                    if let Some(inner) = recorder(caller.data_mut()).inner()
+                        && token < 0
+                    {
+                        inner.leave(token, End::Thrown);
+                    }
+                },
+            )
         })
-        .map_err(twice(hooks::MODULE))?;
-    linker
-        .func_wrap(
-            hooks::MODULE,
-            hooks::MEMORY_GROW,
-            move |mut caller: Caller<'_, T>, id: u32, _memory: u32, bytes: i64| {
-                recorder(caller.data_mut()).inner().grow(Grown::Memory, id, bytes);
-            },
-        )
-        .map_err(twice(hooks::MODULE))?;
-    linker
-        .func_wrap(
-            hooks::MODULE,
-            hooks::TABLE_GROW,
-            move |mut caller: Caller<'_, T>, id: u32, _table: u32, elements: i64| {
-                recorder(caller.data_mut()).inner().grow(Grown::Table, id, elements);
-            },
-        )
-        .map_err(twice(hooks::MODULE))?;
-    linker
-        .func_wrap(
-            hooks::MODULE,
-            hooks::ALLOCATION,
-            move |mut caller: Caller<'_, T>, freed: u64, size: u64, pointer: u64| {
-                recorder(caller.data_mut()).inner().allocation(freed, size, pointer);
-            },
-        )
+        .and_then(|linker| {
+            linker.func_wrap(
+                hooks::MODULE,
+                hooks::MEMORY_GROW,
+                move |mut caller: Caller<'_, T>, id: u32, _memory: u32, bytes: i64| {
+                    if let Some(inner) = recorder(caller.data_mut()).inner() {
+                        inner.grow(Grown::Memory, id, bytes);
+                    }
+                },
+            )
+        })
+        .and_then(|linker| {
+            linker.func_wrap(
+                hooks::MODULE,
+                hooks::TABLE_GROW,
+                move |mut caller: Caller<'_, T>, id: u32, _table: u32, elements: i64| {
+                    if let Some(inner) = recorder(caller.data_mut()).inner() {
+                        inner.grow(Grown::Table, id, elements);
+                    }
+                },
+            )
+        })
+        .and_then(|linker| {
+            linker.func_wrap(
+                hooks::MODULE,
+                hooks::ALLOCATION,
+                move |mut caller: Caller<'_, T>, freed: u64, size: u64, pointer: u64| {
+                    if let Some(inner) = recorder(caller.data_mut()).inner() {
+                        inner.allocation(freed, size, pointer);
+                    }
+                },
+            )
+        })
         .map_err(twice(hooks::MODULE))?;
     linker
         .func_wrap(
             guest::MODULE,
             guest::SPAN_BEGIN,
             move |mut caller: Caller<'_, T>, name: u32, len: u32| {
-                let memory = caller.get_export("memory").and_then(Extern::into_memory);
-                let (bytes, data) = match &memory {
-                    Some(memory) => memory.data_and_store_mut(&mut caller),
-                    None => (&mut [][..], caller.data_mut()),
-                };
-                let name = read(bytes, name, len);
-                recorder(data).inner().begin_named(name)
+                with_memory(&mut caller, |memory, data| {
+                    let name = read(memory, name.into(), len.into());
+                    recorder(data).inner().map_or(0, |inner| inner.begin_named(name))
+                })
             },
         )
-        .map_err(twice(guest::MODULE))?;
-    linker
-        .func_wrap(guest::MODULE, guest::SPAN_END, move |mut caller: Caller<'_, T>, token: i32| {
-            let inner = recorder(caller.data_mut()).inner();
-            // A span that was not opened, outside a trace or too deep, has no end.
-            if token < 0 {
-                inner.leave(token, End::Returned);
-            }
+        .and_then(|linker| {
+            linker.func_wrap(
+                guest::MODULE,
+                guest::SPAN_END,
+                move |mut caller: Caller<'_, T>, token: i32| {
+                    // A span that was not opened, outside a trace or too deep, has no end.
+                    if let Some(inner) = recorder(caller.data_mut()).inner()
+                        && token < 0
+                    {
+                        inner.leave(token, End::Returned);
+                    }
+                },
+            )
         })
         .map_err(twice(guest::MODULE))?;
     Ok(())
 }
 
-/// The bytes of a name, cut at the limit; `None` where it is not all in memory.
-fn read(memory: &[u8], at: u32, len: u32) -> Option<&[u8]> {
-    let name = memory.get(at as usize..)?.get(..len as usize)?;
-    Some(&name[..name.len().min(MAX_NAME)])
+/// Adds the same functions, which do nothing.
+pub(crate) fn add_noops<T: 'static>(linker: &mut Linker<T>) -> Result<(), Error> {
+    let twice = |module| move |_| Error::Linker(module);
+    linker
+        .func_wrap(hooks::MODULE, hooks::ENTER, |_id: u32| NOTHING)
+        .and_then(|linker| linker.func_wrap(hooks::MODULE, hooks::EXIT, |_token: i32| {}))
+        .and_then(|linker| linker.func_wrap(hooks::MODULE, hooks::UNWIND, |_token: i32| {}))
+        .and_then(|linker| {
+            linker.func_wrap(hooks::MODULE, hooks::MEMORY_GROW, |_: u32, _: u32, _: i64| {})
+        })
+        .and_then(|linker| {
+            linker.func_wrap(hooks::MODULE, hooks::TABLE_GROW, |_: u32, _: u32, _: i64| {})
+        })
+        .and_then(|linker| {
+            linker.func_wrap(hooks::MODULE, hooks::ALLOCATION, |_: u64, _: u64, _: u64| {})
+        })
+        .map_err(twice(hooks::MODULE))?;
+    linker
+        .func_wrap(guest::MODULE, guest::SPAN_BEGIN, |_name: u32, _len: u32| 0)
+        .and_then(|linker| linker.func_wrap(guest::MODULE, guest::SPAN_END, |_token: i32| {}))
+        .map_err(twice(guest::MODULE))?;
+    Ok(())
 }
 
-impl crate::recorder::Inner {
-    /// The guest opens a span of its own.
-    fn begin_named(&mut self, name: Option<&[u8]>) -> i32 {
-        if self.trace.is_none() {
-            return 0;
+/// Enters a call after something from outside was looked after.
+#[cold]
+#[inline(never)]
+fn attend<T: 'static>(
+    caller: &mut Caller<'_, T>,
+    recorder: impl Fn(&mut T) -> &mut Recorder + Copy,
+    id: u32,
+) -> wasmtime::Result<Entered> {
+    let Some(inner) = recorder(caller.data_mut()).inner() else { return Ok(NOTHING) };
+    if inner.interrupter.is_interrupted() {
+        return Err(Trap::Interrupt.into());
+    }
+    let changed = inner.follow_observer();
+    if inner.cells.wants_attention() {
+        cells::find(caller, recorder, id);
+    } else if changed {
+        let rearm = recorder(caller.data_mut()).inner().map(|inner| inner.rearm_at_start());
+        cells::look(caller, recorder, rearm.unwrap_or(Rearm::None), Counted::Yes);
+    }
+    let Some(inner) = recorder(caller.data_mut()).inner() else { return Ok(NOTHING) };
+    Ok(inner.enter(id))
+}
+
+/// Has functions timed that may tell what a timed call spent its time on.
+#[cold]
+#[inline(never)]
+fn rearm<T: 'static>(
+    caller: &mut Caller<'_, T>,
+    recorder: impl Fn(&mut T) -> &mut Recorder + Copy,
+) {
+    let Some(inner) = recorder(caller.data_mut()).inner() else { return };
+    let functions = inner.take_to_rearm();
+    cells::rearm(caller, recorder, &functions);
+}
+
+/// What the guest exports as `memory`, or nothing, and the data of its store.
+pub(crate) fn with_memory<T: 'static, R>(
+    caller: &mut Caller<'_, T>,
+    work: impl FnOnce(&[u8], &mut T) -> R,
+) -> R {
+    match caller.get_export("memory").and_then(Extern::into_memory) {
+        Some(memory) => {
+            let (bytes, data) = memory.data_and_store_mut(caller);
+            work(bytes, data)
         }
-        let Some(name) = name else {
-            self.lost.unreadable_names += 1;
-            return 0;
-        };
-        let mut name = String::from_utf8_lossy(name);
-        // A character that the limit has cut through is none.
-        if let Some(cut) = name.strip_suffix(char::REPLACEMENT_CHARACTER)
-            && name.len() > MAX_NAME - 4
-        {
-            name = cut.to_owned().into();
-        }
-        let (id, within) = self.names.intern(&name);
-        self.lost.excess_names += u64::from(!within);
-        let known = self.functions.len() + self.names.len();
-        if self.stats.len() < known {
-            self.stats.resize_with(known, Default::default);
-        }
-        if let Some(stats) = self.stats.get_mut(self.functions.len() + id as usize) {
-            stats.calls += 1;
-        }
-        let now = self.now();
-        self.open(What::Named(id), 1, now)
+        None => work(&[], caller.data_mut()),
     }
 }
+
+/// The bytes at an address; `None` where they are not all in memory.
+pub(crate) fn read(memory: &[u8], at: u64, len: u64) -> Option<&[u8]> {
+    let at = usize::try_from(at).ok()?;
+    memory.get(at..)?.get(..usize::try_from(len).ok()?)
+}
+
+const _: () = assert!(MAX_PERIOD < i32::MAX as u32);

@@ -7,21 +7,39 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lost {
-    /// Calls that were not timed since 65,536 timed ones were open.
+    /// Calls and spans of the guest's own that were not timed since too many were open.
     pub too_deep: u64,
-    /// Spans that were not made since the trace had 2³² of them.
+    /// Spans and logs that were not made since the trace had 2³² spans.
     pub too_many: u64,
     /// Exits of a call that was not open.
     pub stale_exits: u64,
     /// Entries of a function that the module's map does not have.
     pub unknown_ids: u64,
-    /// Names of the guest's own spans that could not be read from its memory.
-    pub unreadable_names: u64,
-    /// Spans of the guest's own past the quota of 1,000 names.
+    /// Texts of the guest's own that were not all in its memory.
+    pub unreadable: u64,
+    /// Texts of the guest's own that are no UTF-8, and were mended.
+    pub malformed_texts: u64,
+    /// Spans and metrics of the guest's own past the quota of names, recorded under one name.
     pub excess_names: u64,
-    /// Blocks that were allocated while 1,048,576 were there already, and so are in no
+    /// Spans of the guest's own past the quota of open ones.
+    pub excess_open_spans: u64,
+    /// Attributes of the guest's own past the quotas of one span.
+    pub excess_attributes: u64,
+    /// Attributes of the guest's own whose keys are not allowed.
+    pub redacted: u64,
+    /// Logs of the guest's own past the quota of bytes.
+    pub excess_log_bytes: u64,
+    /// Logs of a level that is unknown, and was taken for information.
+    pub unknown_levels: u64,
+    /// Metrics of the guest's own that are none.
+    pub malformed_metrics: u64,
+    /// Spans, attributes, logs and metrics of the guest's own past the quota of a second.
+    pub excess_events: u64,
+    /// Blocks that were allocated while there were too many already, and so are in no
     /// count of what is live.
     pub untracked_blocks: u64,
+    /// Allocations past the quota of paths, told under one path.
+    pub excess_paths: u64,
 }
 
 impl fmt::Display for Lost {
@@ -41,16 +59,25 @@ impl Lost {
         self.by_reason().iter().map(|(count, _)| count).sum()
     }
 
-    fn by_reason(&self) -> [(u64, &'static str); 7] {
-        let Lost { too_deep, too_many, stale_exits, unknown_ids, .. } = *self;
+    /// Each count and what it is of, in a few words.
+    pub fn by_reason(&self) -> [(u64, &'static str); 16] {
         [
-            (too_deep, "calls too deep"),
-            (too_many, "spans too many"),
-            (stale_exits, "exits of no open call"),
-            (unknown_ids, "entries of no known function"),
-            (self.unreadable_names, "names out of reach"),
+            (self.too_deep, "calls too deep"),
+            (self.too_many, "spans too many"),
+            (self.stale_exits, "exits of no open call"),
+            (self.unknown_ids, "entries of no known function"),
+            (self.unreadable, "texts out of reach"),
+            (self.malformed_texts, "texts that are no UTF-8"),
             (self.excess_names, "names too many"),
+            (self.excess_open_spans, "open spans too many"),
+            (self.excess_attributes, "attributes too many"),
+            (self.redacted, "attributes not allowed"),
+            (self.excess_log_bytes, "logs too long"),
+            (self.unknown_levels, "logs of no known level"),
+            (self.malformed_metrics, "metrics that are none"),
+            (self.excess_events, "events too many"),
             (self.untracked_blocks, "blocks of memory too many"),
+            (self.excess_paths, "paths to allocations too many"),
         ]
     }
 }

@@ -1,36 +1,45 @@
 //! A module that can be observed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use observe_abi::{guest, hooks, map};
-use observe_instrumenter::{Module as Parsed, Plan, Selection, Warning, read_function_map};
-use wasmtime::{AsContextMut, Engine, Instance, Module, Val};
+use observe_instrumenter::{Cells, Module as Parsed, Plan, Selection, Warning, read_function_map};
+use wasmtime::{Engine, Module};
 
 use crate::Error;
+use crate::facts::Facts;
 use crate::functions::Functions;
-use crate::recorder::Recorder;
 
 /// An instrumented module, compiled, and what the ids of its hooks stand for.
 ///
 /// Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct ObservedModule {
-    module: Module,
-    pub(crate) functions: Arc<Functions>,
+pub struct ObservedModule(Arc<ModuleInfo>);
+
+/// What is known of a module, and shared by all its stores.
+#[derive(Debug)]
+pub(crate) struct ModuleInfo {
+    pub(crate) module: Module,
+    pub(crate) functions: Functions,
+    facts: Facts,
+    pub(crate) initial_memory_bytes: Option<u64>,
     /// How many functions the hooks added to the imported ones.
     added: u32,
-    warnings: Arc<[Warning]>,
+    /// By id, whether calls of it cross the boundary of the guest.
+    boundary: Box<[bool]>,
+    /// By id, the period that traces of this module found for it, as a power of two: where
+    /// new instances begin.
+    learned: Box<[AtomicU8]>,
+    warnings: Vec<Warning>,
 }
-
-/// What was left in the cells of an instance when they were [taken](ObservedModule::take_cells).
-#[derive(Debug)]
-pub struct Cells(pub(crate) Vec<i32>);
 
 impl ObservedModule {
     /// Compiles a module, and instruments it first if it is not instrumented yet.
     ///
     /// `selection` says which functions get hooks; it is not used for a module that
-    /// has them already.
+    /// has them already. Cells go into a memory of their own if the engine takes modules with one
+    /// memory more, and otherwise into globals.
     ///
     /// # Errors
     ///
@@ -38,10 +47,14 @@ impl ObservedModule {
     /// in them are of another version, or the engine does not take the result.
     pub fn new(engine: &Engine, wasm: &[u8], selection: &Selection) -> Result<Self, Error> {
         if let Some(map) = read_function_map(wasm) {
-            return Self::instrumented(engine, wasm, map?, Arc::new([]));
+            return Self::instrumented(engine, wasm, map?, Vec::new());
         }
         let module = Parsed::parse(wasm)?;
-        let plan = Plan::new(&module, selection);
+        let mut plan = Plan::new(&module, selection);
+        plan.cells = match Facts::read(wasm).takes_one_memory_more(engine) {
+            true => Cells::Memory,
+            false => Cells::Globals,
+        };
         Self::planned(engine, &module, &plan)
     }
 
@@ -53,16 +66,25 @@ impl ObservedModule {
     pub fn planned(engine: &Engine, module: &Parsed<'_>, plan: &Plan) -> Result<Self, Error> {
         let map = plan.function_map(module);
         let instrumented = plan.apply(module)?;
-        Self::instrumented(engine, &instrumented.wasm, map, instrumented.warnings.into())
+        Self::instrumented(engine, &instrumented.wasm, map, instrumented.warnings)
     }
 
     fn instrumented(
         engine: &Engine,
         wasm: &[u8],
         map: map::FunctionMap,
-        warnings: Arc<[Warning]>,
+        warnings: Vec<Warning>,
     ) -> Result<Self, Error> {
         let module = Module::new(engine, wasm).map_err(Error::Compile)?;
+        Self::assemble(module, map, Facts::read(wasm), warnings)
+    }
+
+    fn assemble(
+        module: Module,
+        map: map::FunctionMap,
+        facts: Facts,
+        warnings: Vec<Warning>,
+    ) -> Result<Self, Error> {
         let contracts =
             [(hooks::MODULE_PREFIX, hooks::MODULE), (guest::MODULE_PREFIX, guest::MODULE)];
         for import in module.imports() {
@@ -72,75 +94,114 @@ impl ObservedModule {
                 }
             }
         }
-        let functions = module.imports().filter(|import| import.ty().func().is_some()).count();
-        let added = (functions as u32).saturating_sub(map.imports);
-        Ok(ObservedModule { module, functions: Arc::new(Functions::new(map)), added, warnings })
+        let imports = module.imports().filter(|import| import.ty().func().is_some()).count();
+        let added = (imports as u32).saturating_sub(map.imports);
+        let functions = Functions::new(map);
+        let mut info = ModuleInfo {
+            initial_memory_bytes: facts.initial_memory_bytes(),
+            boundary: (0..functions.len() as u32).map(|id| functions.is_import(id)).collect(),
+            learned: (0..functions.len()).map(|_| AtomicU8::new(0)).collect(),
+            module,
+            functions,
+            facts,
+            added,
+            warnings,
+        };
+        for export in &info.facts.exports {
+            let original = info.original_index(*export);
+            let id = original.and_then(|index| info.functions.by_original_index(index));
+            if let Some(id) = id {
+                info.boundary[id] = true;
+            }
+        }
+        Ok(ObservedModule(Arc::new(info)))
+    }
+
+    /// The compiled module, and what goes with it, as bytes for
+    /// [`deserialize`](Self::deserialize): a cache that spares instrumenting and compiling.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Compile`], where wasmtime cannot serialise the module.
+    pub fn serialize(&self) -> Result<Vec<u8>, Error> {
+        let compiled = self.0.module.serialize().map_err(Error::Compile)?;
+        let mut bytes = SERIALIZED.to_vec();
+        for part in [self.0.functions.map.encode(), self.0.facts.encode()] {
+            bytes.extend((part.len() as u64).to_le_bytes());
+            bytes.extend(part);
+        }
+        bytes.extend(compiled);
+        Ok(bytes)
+    }
+
+    /// Takes up what [`serialize`](Self::serialize) gave, for an engine of the same
+    /// configuration.
+    ///
+    /// # Safety
+    ///
+    /// That of [`Module::deserialize`]: the bytes must be what `serialize` gave, since they hold
+    /// machine code that will run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Serialized`], where the bytes are of no such module; [`Error::Compile`], where
+    /// the engine differs.
+    pub unsafe fn deserialize(engine: &Engine, bytes: &[u8]) -> Result<Self, Error> {
+        let mut rest = bytes.strip_prefix(SERIALIZED).ok_or(Error::Serialized)?;
+        let mut part = || {
+            let (length, after) = rest.split_first_chunk().ok_or(Error::Serialized)?;
+            let length = usize::try_from(u64::from_le_bytes(*length));
+            let length = length.map_err(|_| Error::Serialized)?;
+            let (part, after) = after.split_at_checked(length).ok_or(Error::Serialized)?;
+            rest = after;
+            Ok::<_, Error>(part)
+        };
+        let map = map::FunctionMap::decode(part()?, usize::MAX)?;
+        let facts = Facts::decode(part()?).ok_or(Error::Serialized)?;
+        // SAFETY: the caller's to uphold.
+        let module = unsafe { Module::deserialize(engine, rest) }.map_err(Error::Compile)?;
+        Self::assemble(module, map, facts, Vec::new())
     }
 
     /// The compiled module, to be instantiated.
     pub fn module(&self) -> &Module {
-        &self.module
+        &self.0.module
     }
 
     /// What of the original module did not survive its instrumentation.
     pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
+        &self.0.warnings
     }
 
     /// How many functions have hooks.
     pub fn hooked_functions(&self) -> usize {
-        self.functions.len()
+        self.0.functions.len()
     }
 
-    /// A recorder for the data of a store in which this module will be instantiated,
-    /// once.
-    pub fn recorder(&self) -> Recorder {
-        Recorder::new(Arc::clone(&self.functions))
+    pub(crate) fn info(&self) -> Arc<ModuleInfo> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// What serialised modules begin with; the last byte is a version.
+const SERIALIZED: &[u8] = b"observe module\0\x01";
+
+impl ModuleInfo {
+    /// Whether calls of a function cross the boundary of the guest: those of exports, and of
+    /// imports.
+    pub(crate) fn is_boundary(&self, id: u32) -> bool {
+        self.boundary.get(id as usize).is_some_and(|is| *is)
     }
 
-    /// Takes what is left in the cells of an instance, for [`Recorder::settle`], and
-    /// leaves zeros, so that the next call of each function is timed.
-    ///
-    /// Where the cells are globals this calls the instance, which takes fuel if the
-    /// store counts it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Cells`], where the instance is another module's; [`Error::Reader`], where
-    /// the store does not let it run.
-    pub fn take_cells(
-        &self,
-        mut store: impl AsContextMut,
-        instance: &Instance,
-    ) -> Result<Cells, Error> {
-        let count = self.functions.len();
-        if count == 0 {
-            return Ok(Cells(Vec::new()));
-        }
-        let mut store = store.as_context_mut();
-        match self.functions.map.cells {
-            map::Cells::Memory => {
-                let memory = instance.get_memory(&mut store, hooks::CELLS_MEMORY);
-                let memory = memory.ok_or(Error::Cells("it exports no memory of cells"))?;
-                let bytes = memory.data_mut(&mut store).get_mut(..4 * count);
-                let bytes = bytes.ok_or(Error::Cells("its memory of cells is too small"))?;
-                let cells = bytes.as_chunks().0.iter().map(|&cell| i32::from_le_bytes(cell));
-                let cells = cells.collect();
-                bytes.fill(0);
-                Ok(Cells(cells))
-            }
-            map::Cells::Globals => {
-                let mut cells = Vec::with_capacity(count);
-                for n in 0..count.div_ceil(hooks::CELLS_PER_READER) {
-                    let name = format!("{}{n}", hooks::CELLS_READER_PREFIX);
-                    let reader = instance.get_func(&mut store, &name);
-                    let reader = reader.ok_or(Error::Cells("it exports no reader of cells"))?;
-                    let mut values = vec![Val::I32(0); reader.ty(&store).results().len()];
-                    reader.call(&mut store, &[], &mut values).map_err(Error::Reader)?;
-                    cells.extend(values.iter().filter_map(Val::i32));
-                }
-                Ok(Cells(cells))
-            }
+    /// The period that traces so far found for a function, as a power of two.
+    pub(crate) fn learned(&self) -> impl Iterator<Item = u8> {
+        self.learned.iter().map(|power| power.load(Ordering::Relaxed))
+    }
+
+    /// Remembers what a trace found.
+    pub(crate) fn learn(&self, id: u32, power: u8) {
+        if let Some(learned) = self.learned.get(id as usize) {
+            learned.store(power, Ordering::Relaxed);
         }
     }
 

@@ -2,12 +2,6 @@
 
 use std::collections::HashMap;
 
-/// How many names a guest may use in a trace; spans past it share one.
-const MAX_NAMES: u32 = 1000;
-
-/// The length in bytes at which a name is cut.
-pub(crate) const MAX_NAME: usize = 256;
-
 /// The name of spans whose own would be one too many.
 const OVERFLOW: &str = "(more names)";
 
@@ -19,12 +13,13 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The place of a name, and whether it is within the quota.
-    pub(crate) fn intern(&mut self, name: &str) -> (u32, bool) {
+    /// The place of a name, and whether it is within the quota: so many, which one more
+    /// stands for the rest of.
+    pub(crate) fn intern(&mut self, name: &str, quota: u32) -> (u32, bool) {
         if let Some(&id) = self.ids.get(name) {
             return (id, true);
         }
-        let within = self.names.len() < MAX_NAMES as usize;
+        let within = self.names.len() < quota as usize;
         if !within && let Some(&id) = self.ids.get(OVERFLOW) {
             return (id, false);
         }
@@ -39,14 +34,6 @@ impl Names {
         self.names.get(id as usize).map_or("", |name| name)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|name| &**name)
-    }
-
     pub(crate) fn clear(&mut self) {
         *self = Names::default();
     }
@@ -59,13 +46,13 @@ mod tests {
     #[test]
     fn names_past_the_quota_share_one() {
         let mut names = Names::default();
-        for n in 0..MAX_NAMES {
-            assert_eq!(names.intern(&n.to_string()), (n, true));
+        for n in 0..10 {
+            assert_eq!(names.intern(&n.to_string(), 10), (n, true));
         }
-        assert_eq!(names.intern("7"), (7, true));
-        assert_eq!(names.intern("one more"), (MAX_NAMES, false));
-        assert_eq!(names.intern("and another"), (MAX_NAMES, false));
-        assert_eq!(names.get(MAX_NAMES), OVERFLOW);
-        assert_eq!(names.len(), MAX_NAMES as usize + 1);
+        assert_eq!(names.intern("7", 10), (7, true));
+        assert_eq!(names.intern("one more", 10), (10, false));
+        assert_eq!(names.intern("and another", 10), (10, false));
+        assert_eq!(names.get(10), OVERFLOW);
+        assert_eq!(names.names.len(), 11);
     }
 }

@@ -1,174 +1,145 @@
-//! From hook calls to spans: the shadow stack of one store.
+//! What happens in the hooks: the shadow stack of one store.
+//!
+//! What every timed call does is in this file; what is rarer is in others, and not inlined.
 
+use std::mem;
 use std::sync::Arc;
 
-use observe_collector::Handle;
-use observe_collector::event::{
-    Attribute, Chunk, SpanDetail, SpanNumber, SpanRecord, Status, SymbolId, TraceInfo,
-};
-
-use crate::clock::{Clock, Scale, Ticks};
-use crate::functions::Functions;
-use crate::growth::Growth;
+use crate::annotations::Guarded;
+use crate::cells::Cells;
+use crate::clock::{Bias, Clock, Ticks};
+use crate::frame::{End, Extra, Frame, Kind, Token, UNTIMED};
+use crate::growth::GrowthSoFar;
 use crate::heap::Blocks;
 use crate::interrupt::Interrupter;
 use crate::lost::Lost;
+use crate::module::ModuleInfo;
 use crate::names::Names;
-use crate::overhead::{Controller, MAX_PERIOD, Mode};
-use crate::stats::{FunctionStats, Timed};
-
-/// Spans handed over at a time.
-const CHUNK: usize = 256;
-
-/// The deepest shadow stack; calls beyond it are counted and not timed. A token has
-/// room for 20 bits.
-const MAX_DEPTH: usize = 1 << 16;
-
-/// The bits of a token that hold the depth; the rest tells calls at one depth apart.
-const DEPTH_BITS: u32 = 20;
+use crate::observer::Shared;
+use crate::overhead::{Controller, MAX_PERIOD};
+use crate::stats::{RowId, Stats, Timed};
+use crate::suspended::Suspended;
+use crate::trace::Active;
 
 /// What `enter` gives back, in the order of the hook's results.
 pub(crate) type Entered = (i32, i32);
 
-/// The token of a call that is not timed.
-const UNTIMED: i32 = 1;
-
 /// What happens in the hooks of one store.
 ///
-/// It lives in the store's data, where [`add_to_linker`](crate::add_to_linker)
-/// finds it. Outside a trace the hooks only count.
+/// It lives in the store's data, where the hooks find it ([`Observer::tracer`]). Outside a
+/// trace the hooks only count.
 ///
 /// # Overhead
 ///
 /// A timed call takes two host calls and two clock readings; it allocates nothing,
-/// locks nothing and formats nothing, except that every 256th span hands a chunk
-/// over, and a function's first timed call allocates its histogram.
-pub struct Recorder(Box<Inner>);
+/// locks nothing and formats nothing, except that a chunk of spans is handed over now
+/// and then, and that a function's first timed call makes room for its counts.
+///
+/// A store that is idle holds nine bytes for each hooked function.
+///
+/// [`Observer::tracer`]: crate::Observer::tracer
+pub struct Recorder(pub(crate) Option<Box<Inner>>);
 
 pub(crate) struct Inner {
-    pub(crate) functions: Arc<Functions>,
     clock: Clock,
+    bias: Bias,
     pub(crate) stack: Vec<Frame>,
-    /// By id; names of the guest's own spans follow the functions.
-    pub(crate) stats: Vec<FunctionStats>,
-    pub(crate) names: Names,
-    generation: u32,
-    pub(crate) trace: Option<Active>,
+    generation: u16,
+    pub(crate) steering: Steering,
+    pub(crate) cells: Cells,
+    pub(crate) stats: Stats,
+    /// Calls of fewer ticks become no spans.
+    pub(crate) min_ticks: u64,
+    /// Calls that became none.
+    pub(crate) folded: u64,
+    pub(crate) max_depth: usize,
+    pub(crate) suspended: Arc<Suspended>,
     pub(crate) lost: Lost,
+    /// The ticks of its own from which on a call's time wants to be explained.
+    pub(crate) unexplained_ticks: u64,
+    /// A function whose time is not explained by what it called.
+    unexplained: RowId,
+
+    /// Of those frames that have one, the innermost last.
+    pub(crate) extras: Vec<Extra>,
+    pub(crate) module: Arc<ModuleInfo>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) interrupter: Interrupter,
+    /// The version of the observer's overhead that is in force.
+    pub(crate) overhead_version: u32,
+    pub(crate) trace: Option<Box<Active>>,
+    pub(crate) names: Names,
+    pub(crate) guarded: Guarded,
+    pub(crate) grown: GrowthSoFar,
     pub(crate) blocks: Blocks,
 }
 
-/// A trace under way.
-pub(crate) struct Active {
-    pub(crate) info: Arc<TraceInfo>,
-    pub(crate) scale: Scale,
-    pub(crate) steering: Steering,
-    /// Spans of fewer ticks are folded into their parents.
-    pub(crate) min_ticks: u64,
-    pub(crate) sink: Option<Handle>,
-    pub(crate) spans: Vec<SpanRecord>,
-    pub(crate) next_number: u32,
-    pub(crate) kept: u64,
-    pub(crate) folded: u64,
-    pub(crate) growth: Growth,
-}
-
-/// How the periods of a trace are chosen.
+/// How periods are chosen.
 pub(crate) enum Steering {
+    /// There is no trace: calls are neither counted nor timed.
+    Idle,
+    Off,
     All,
     Budget(Controller),
-    Off,
-}
-
-impl Steering {
-    pub(crate) fn new(mode: Mode, scale: &Scale, now: Ticks, seed: u64) -> Self {
-        match mode {
-            Mode::All => Steering::All,
-            Mode::Off => Steering::Off,
-            Mode::Budget(percent) => {
-                let ticks_per_nano = scale.ticks(1_000_000) as f64 / 1e6;
-                Steering::Budget(Controller::new(percent, ticks_per_nano, now, seed))
-            }
-        }
-    }
-}
-
-/// An open call, or another open span.
-pub(crate) struct Frame {
-    pub(crate) what: What,
-    start: Ticks,
-    /// Ticks in frames above this one that have ended.
-    children: u64,
-    /// How many calls this one stands for.
-    weight: u32,
-    generation: u32,
-    /// The number of its span, once a span within it was kept.
-    number: Option<SpanNumber>,
-    /// What grew in it, and in what was folded into it.
-    pub(crate) growth: Growth,
-    detail: Option<Box<SpanDetail>>,
-}
-
-/// What a frame stands for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    /// The root of the trace.
-    Root,
-    /// A hooked function, by id.
-    Function(u32),
-    /// A span of the guest's own, by place in [`Names`].
-    Named(u32),
-}
-
-/// How a frame ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Returned,
-    /// An exception leaves it, which may be caught further out.
-    Thrown,
-    /// The whole trace fails.
-    Failed,
 }
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let trace = self.0.trace.as_ref().map(|trace| trace.info.trace_id);
-        f.debug_struct("Recorder").field("trace", &trace).finish_non_exhaustive()
+        let trace = self.0.as_ref().and_then(|inner| inner.trace.as_ref());
+        let id = trace.map(|trace| trace.info.trace_id);
+        f.debug_struct("Recorder").field("trace", &id).finish_non_exhaustive()
     }
 }
 
 impl Recorder {
-    pub(crate) fn new(functions: Arc<Functions>) -> Self {
-        Recorder(Box::new(Inner {
+    pub(crate) fn new(module: Arc<ModuleInfo>, shared: &Arc<Shared>) -> Self {
+        if !shared.enabled {
+            return Recorder(None);
+        }
+        Recorder(Some(Box::new(Inner {
             clock: Clock::get(),
-            stack: Vec::with_capacity(64),
-            stats: vec![FunctionStats::default(); functions.len()],
-            names: Names::default(),
+            bias: Bias::NONE,
+            stack: Vec::new(),
             generation: 0,
-            trace: None,
+            steering: Steering::Idle,
+            cells: Cells::new(&module),
+            stats: Stats::default(),
+            min_ticks: 0,
+            folded: 0,
+            max_depth: shared.quotas.max_depth(),
+            suspended: Arc::default(),
             lost: Lost::default(),
+            unexplained_ticks: u64::MAX >> 32,
+            unexplained: RowId::NONE,
+            extras: Vec::new(),
             interrupter: Interrupter::default(),
+            overhead_version: 0,
+            trace: None,
+            names: Names::default(),
+            guarded: Guarded::default(),
+            grown: GrowthSoFar::new(module.initial_memory_bytes),
             blocks: Blocks::default(),
-            functions,
-        }))
+            module,
+            shared: Arc::clone(shared),
+        })))
     }
 
-    /// What stops the guest of this store from outside.
+    /// What stops the guest of this store from outside. That of a recorder of a disabled
+    /// observer stops nothing.
     pub fn interrupter(&self) -> Interrupter {
-        self.0.interrupter.clone()
+        self.0.as_ref().map_or_else(Interrupter::default, |inner| inner.interrupter.clone())
     }
 
-    pub(crate) fn inner(&mut self) -> &mut Inner {
-        &mut self.0
+    #[inline]
+    pub(crate) fn inner(&mut self) -> Option<&mut Inner> {
+        self.0.as_deref_mut()
     }
 }
 
 impl Default for Recorder {
-    /// A recorder for a store without an observed module, in which only the root of a
-    /// trace and the guest's own spans are recorded.
+    /// A recorder that records nothing, for the time until the store has one.
     fn default() -> Self {
-        Recorder::new(Arc::new(Functions::none()))
+        Recorder(None)
     }
 }
 
@@ -176,7 +147,9 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         // A store that goes away in the middle of a call takes its spans with it
         // unless they are closed here.
-        self.0.abandon();
+        if let Some(inner) = self.inner() {
+            inner.abandon("abandoned", "the store was dropped");
+        }
     }
 }
 
@@ -185,208 +158,172 @@ impl Inner {
         self.clock.now_ordered()
     }
 
+    pub(crate) fn set_bias(&mut self, bias: Bias) {
+        self.bias = bias;
+    }
+
+    /// Whether something from outside wants to be looked after before a call is entered.
+    #[inline]
+    pub(crate) fn wants_attention(&self) -> bool {
+        self.interrupter.is_interrupted()
+            || self.shared.overhead.version() != self.overhead_version
+            || self.cells.wants_attention()
+    }
+
     /// A hooked function's cell is used up.
+    #[inline]
     pub(crate) fn enter(&mut self, id: u32) -> Entered {
-        let Some(stats) = self.stats.get_mut(id as usize) else {
+        let Some(passed) = self.cells.take_pending(id) else {
             self.lost.unknown_ids += 1;
             return (MAX_PERIOD as i32, UNTIMED);
         };
-        let weight = stats.end_period();
-        let steering = self.trace.as_mut().map(|trace| &mut trace.steering);
-        let (period, now) = match steering {
-            None | Some(Steering::Off) => {
-                stats.period = MAX_PERIOD;
-                return (MAX_PERIOD as i32, UNTIMED);
-            }
-            Some(Steering::All) => (1, self.clock.now()),
-            Some(Steering::Budget(controller)) => {
-                let now = self.clock.now();
-                stats.nominal = controller.next_period(stats.nominal, now);
-                (controller.jitter(stats.nominal), now)
-            }
-        };
-        stats.period = period;
-        (period as i32, self.open(What::Function(id), weight, now))
+        // Those that the cell let pass, and this one.
+        let weight = passed + 1;
+        if let Steering::All = self.steering {
+            let row = self.stats.function(id);
+            self.stats.count(row, u64::from(weight));
+            return (1, self.open_call(row, weight));
+        }
+        self.enter_steered(id, weight)
     }
 
-    /// Opens a frame that begins now, and gives the token that closes it.
-    pub(crate) fn open(&mut self, what: What, weight: u32, now: Ticks) -> i32 {
+    #[inline(never)]
+    fn enter_steered(&mut self, id: u32, weight: u32) -> Entered {
+        let period = match &mut self.steering {
+            Steering::Budget(controller) => {
+                let now = self.clock.now();
+                let boundary = self.module.is_boundary(id);
+                controller.next_period(self.cells.power(id), weight, boundary, now)
+            }
+            Steering::All => 1,
+            Steering::Off => MAX_PERIOD,
+            Steering::Idle => {
+                self.cells.let_pass(id, MAX_PERIOD);
+                return (MAX_PERIOD as i32, UNTIMED);
+            }
+        };
+        self.cells.let_pass(id, period);
+        let row = self.stats.function(id);
+        self.stats.count(row, u64::from(weight));
+        if let Steering::Off = self.steering {
+            return (period as i32, UNTIMED);
+        }
+        let within = self.stack.last().map_or(RowId::NONE, |frame| frame.row);
+        if let Some(more) = self.stats.more(row) {
+            more.within = within;
+        }
+        (period as i32, self.open_call(row, weight))
+    }
+
+    /// Opens the frame of a call and gives the token that closes it.
+    #[inline]
+    pub(crate) fn open_call(&mut self, row: RowId, weight: u32) -> i32 {
+        match self.open(Kind::Call, row, weight) {
+            Some(token) => {
+                self.stats.open(row);
+                token.to_guest()
+            }
+            None => UNTIMED,
+        }
+    }
+
+    /// Opens a frame that begins now; `None` if the stack is too deep.
+    #[inline]
+    pub(crate) fn open(&mut self, kind: Kind, row: RowId, weight: u32) -> Option<Token> {
         let depth = self.stack.len();
-        if depth >= MAX_DEPTH {
+        if depth >= self.max_depth {
             self.lost.too_deep += 1;
-            return UNTIMED;
+            return None;
         }
-        if let Some(stats) = stats_of(&mut self.stats, &self.functions, what) {
-            stats.open += 1;
+        self.generation = Token::after(self.generation);
+        let mut frame = Frame::new(kind, row, weight, self.generation);
+        frame.suspended = self.suspended.ticks();
+        let token = Token::new(depth, &frame);
+        // The clock is read last, so that what was done here is not in the duration.
+        frame.start = self.clock.now();
+        self.stack.push(frame);
+        Some(token)
+    }
+
+    /// Closes the frame of a call or of a span of the guest's, which a token names.
+    #[inline]
+    pub(crate) fn leave(&mut self, token: i32, end: End) {
+        let now = self.clock.now_ordered();
+        let top = self.stack.len().wrapping_sub(1);
+        if let (Some(token), Some(frame)) = (Token::from_guest(token), self.stack.last())
+            && token.depth == top
+            && token.is_of(frame)
+            && frame.kind != Kind::Host
+        {
+            self.close(now, end);
+            return;
         }
-        let generation_bits = 31 - DEPTH_BITS;
-        self.generation = (self.generation + 1) & ((1 << generation_bits) - 1);
-        let generation = self.generation;
-        self.stack.push(Frame {
-            what,
-            start: now,
-            children: 0,
-            weight,
-            generation,
-            number: None,
-            growth: Growth::default(),
-            detail: None,
-        });
-        !((generation << DEPTH_BITS | depth as u32) as i32)
+        self.leave_deeper(token, now, end);
     }
 
     /// Closes the frame that a token names, and first what is still open above it.
-    pub(crate) fn leave(&mut self, token: i32, end: End) {
-        let now = self.clock.now_ordered();
-        let bits = !token as u32;
-        let depth = (bits & ((1 << DEPTH_BITS) - 1)) as usize;
-        // The root, at depth 0 of a trace, is the host's to close.
-        let matches = self.stack.get(depth).is_some_and(|frame| {
-            token < 0 && frame.generation == bits >> DEPTH_BITS && frame.what != What::Root
+    #[cold]
+    #[inline(never)]
+    fn leave_deeper(&mut self, token: i32, now: Ticks, end: End) {
+        let named = Token::from_guest(token).filter(|token| {
+            let frame = self.stack.get(token.depth);
+            // What the host opened, the host closes, and so what it stands on.
+            frame.is_some_and(|frame| token.is_of(frame))
+                && self.stack[token.depth..].iter().all(|frame| frame.kind != Kind::Host)
         });
-        if !matches {
+        let Some(token) = named else {
             self.lost.stale_exits += 1;
             return;
-        }
-        while self.stack.len() > depth {
+        };
+        while self.stack.len() > token.depth {
             self.close(now, end);
         }
     }
 
     /// Closes the innermost frame.
-    fn close(&mut self, now: Ticks, end: End) {
+    #[inline]
+    pub(crate) fn close(&mut self, now: Ticks, end: End) {
         let Some(frame) = self.stack.pop() else { return };
-        let ticks = now.since(frame.start);
+        let elapsed = now.since(frame.start);
         if let Some(parent) = self.stack.last_mut() {
-            parent.children += ticks;
+            parent.children += elapsed;
+            parent.nested = parent.nested.wrapping_add(frame.nested.wrapping_add(1));
+            parent.direct = parent.direct.wrapping_add(1);
         }
-        if let Some(stats) = stats_of(&mut self.stats, &self.functions, frame.what) {
-            let (children, weight) = (frame.children, frame.weight);
-            stats.record(&Timed { ticks, children, weight, failed: end != End::Returned });
-        }
-        let Some(trace) = &mut self.trace else { return };
+        let (own, ticks) = self.bias.correct(&frame, elapsed);
+        self.stats.close(frame.row, &Timed { ticks, own, weight: frame.weight });
         // A child that was kept has numbered its parents, which must be kept too.
-        if ticks < trace.min_ticks && frame.number.is_none() && frame.detail.is_none() {
-            trace.folded += 1;
-            if let Some(parent) = self.stack.last_mut() {
-                parent.growth += frame.growth;
-            }
+        let is_short = elapsed < self.min_ticks && !frame.is_numbered() && !frame.has_extra;
+        if is_short && end == End::Returned {
+            self.folded += 1;
             return;
         }
-        self.keep(frame, now, end);
+        self.close_with_care(frame, now, end);
     }
 
-    /// Makes a span of a frame that has ended.
-    fn keep(&mut self, frame: Frame, now: Ticks, end: End) {
-        let Some(trace) = &mut self.trace else { return };
-        let mut number = || {
-            let number = trace.next_number;
-            trace.next_number = number.checked_add(1)?;
-            Some(SpanNumber(number))
-        };
-        let Some(own) = frame.number.or_else(&mut number) else {
-            self.lost.too_many += 1;
-            return;
-        };
-        let unnumbered = self.stack.iter_mut().rev().take_while(|frame| frame.number.is_none());
-        unnumbered.for_each(|frame| frame.number = number());
-        let parent = self.stack.last().map(|parent| parent.number);
-        // Without a number for its parent the span would stand as a second root.
-        let parent = match parent {
-            Some(None) => {
-                self.lost.too_many += 1;
-                return;
-            }
-            Some(number) => number,
-            None => None,
-        };
-        let mut detail = frame.detail;
-        let symbol = match frame.what {
-            What::Function(id) => Some(SymbolId(id)),
-            What::Named(name) => {
-                let detail = detail.get_or_insert_default();
-                detail.name = Some(self.names.get(name).to_owned());
-                None
-            }
-            What::Root => None,
-        };
-        if !frame.growth.is_none() {
-            let attributes = &mut detail.get_or_insert_default().attributes;
-            attributes.extend(frame.growth.attributes());
-        }
-        if end == End::Thrown {
-            let attributes = &mut detail.get_or_insert_default().attributes;
-            attributes.push(Attribute::new("error.type", "exception"));
-        }
-        trace.kept += 1;
-        trace.spans.push(SpanRecord {
-            start_unix_nanos: trace.scale.unix_nanos(frame.start),
-            end_unix_nanos: trace.scale.unix_nanos(now.max(frame.start)),
-            number: own,
-            parent,
-            symbol,
-            status: if end == End::Returned { Status::Unset } else { Status::Error },
-            detail,
-        });
-        if trace.spans.len() >= CHUNK {
-            trace.hand_over();
-        }
+    /// Whether functions are to be timed that may explain what a call took.
+    #[inline]
+    pub(crate) fn wants_rearming(&self) -> bool {
+        self.unexplained != RowId::NONE
     }
 
-    /// Opens the root of a trace.
-    pub(crate) fn open_root(&mut self, detail: SpanDetail) {
-        let now = self.now();
-        self.open(What::Root, 1, now);
-        if let Some(root) = self.stack.last_mut() {
-            root.number = Some(SpanNumber(0));
-            root.detail = Some(Box::new(detail));
-        }
+    /// Has the callees of a function timed.
+    pub(crate) fn explain(&mut self, row: RowId) {
+        self.unexplained = row;
     }
 
-    /// Closes everything, the root last. `failed` spans get the status of an error;
-    /// the innermost learns why.
-    pub(crate) fn close_all(&mut self, failure: Option<SpanDetail>) {
-        let now = self.clock.now_ordered();
-        let end = if failure.is_some() { End::Failed } else { End::Returned };
-        if let (Some(failure), Some(innermost)) = (failure, self.stack.last_mut()) {
-            let detail = innermost.detail.get_or_insert_default();
-            detail.status_message = failure.status_message;
-            detail.attributes.extend(failure.attributes);
-        }
-        while !self.stack.is_empty() {
-            self.close(now, end);
-        }
+    /// The functions that are to be timed.
+    pub(crate) fn take_to_rearm(&mut self) -> Vec<u32> {
+        let caller = mem::replace(&mut self.unexplained, RowId::NONE);
+        self.stats.called_by(caller).collect()
     }
 
-    /// Adds to what only the root span has.
-    pub(crate) fn root_detail(&mut self) -> Option<&mut SpanDetail> {
-        let root = self.stack.first_mut().filter(|frame| frame.what == What::Root)?;
-        root.detail.as_deref_mut()
-    }
-}
-
-impl Active {
-    /// Hands the spans so far to the collector.
-    pub(crate) fn hand_over(&mut self) {
-        let spans = std::mem::take(&mut self.spans);
-        if let Some(sink) = &self.sink
-            && !spans.is_empty()
-        {
-            self.spans.reserve(CHUNK);
-            sink.send(Chunk { trace: Arc::clone(&self.info), spans });
+    /// Gives the innermost frame what only few have.
+    pub(crate) fn extra(&mut self) -> Option<&mut Extra> {
+        let frame = self.stack.last_mut()?;
+        if !mem::replace(&mut frame.has_extra, true) {
+            self.extras.push(Extra::default());
         }
-    }
-}
-
-/// Where the calls of a frame are counted.
-fn stats_of<'a>(
-    stats: &'a mut [FunctionStats],
-    functions: &Functions,
-    what: What,
-) -> Option<&'a mut FunctionStats> {
-    match what {
-        What::Root => None,
-        What::Function(id) => stats.get_mut(id as usize),
-        What::Named(name) => stats.get_mut(functions.len() + name as usize),
+        self.extras.last_mut()
     }
 }

@@ -1,65 +1,81 @@
-//! A trace from its start to its report.
+//! A trace from its start to its end.
 
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use observe_collector::Handle;
-use observe_collector::event::{Attribute, SpanDetail, SpanId, TraceId, TraceInfo};
+use observe_collector::event::{
+    Attribute, Chunk, LogRecord, Severity, SpanDetail, SpanNumber, SpanRecord, TraceId, TraceInfo,
+};
 
-use crate::clock::Scale;
+use wasmtime::WasmBacktrace;
+
+use crate::clock::{Bias, Scale, Ticks};
+use crate::context::TraceContext;
 use crate::failure::Failure;
+use crate::frame::{End, Kind};
 use crate::growth::Growth;
-use crate::heap::Heap;
 use crate::lost::Lost;
-use crate::module::Cells;
-use crate::overhead::{Mode, Overhead};
-use crate::recorder::{Active, Inner, Recorder, Steering};
-use crate::stats::FunctionRow;
+use crate::overhead::{COUNT_COST_NANOS, Controller, Mode, Overhead, SAMPLE_COST_NANOS};
+use crate::recorder::{Inner, Steering};
+use crate::report::{Report, Resources};
+use crate::samples::Samples;
+use crate::stats::{RowId, What};
+use crate::tenants::Ended;
 
-/// The duration below which a span is folded into its parent by default.
-pub const DEFAULT_MIN_DURATION: Duration = Duration::from_micros(20);
+/// Spans handed over at a time.
+const CHUNK: usize = 256;
+
+/// Bytes of logs handed over at a time, about.
+const LOG_CHUNK: usize = 64;
+
+/// The time of its own, in nanoseconds, from which on a sampled function has its callees timed:
+/// long enough that a hundred of them take less than a budget of a percent.
+const UNEXPLAINED_NANOS: u64 = 1_000_000;
 
 /// How a trace is to be made.
 #[derive(Clone, Debug)]
 pub struct TraceOptions {
-    name: String,
-    overhead: Overhead,
-    min_duration: Duration,
-    parent: Option<(TraceId, SpanId)>,
+    pub(crate) name: String,
+    overhead: Option<Overhead>,
+    min_duration: Option<Duration>,
+    parent: Option<TraceContext>,
     attributes: Vec<Attribute>,
-    sink: Option<Handle>,
+    tenant: Option<String>,
 }
 
 impl TraceOptions {
-    /// A trace whose root span has the given name, with every call timed and spans
-    /// of less than 20 µs folded into their parents.
+    /// A trace whose root span has the given name, and everything else as the observer
+    /// says.
     pub fn new(name: impl Into<String>) -> Self {
         TraceOptions {
             name: name.into(),
-            overhead: Overhead::all(),
-            min_duration: DEFAULT_MIN_DURATION,
+            overhead: None,
+            min_duration: None,
             parent: None,
             attributes: Vec::new(),
-            sink: None,
+            tenant: None,
         }
     }
 
-    /// Sets how much may be spent on observing.
+    /// Sets how much may be spent on observing this trace, whatever the observer says, now or
+    /// later.
     pub fn overhead(mut self, overhead: Overhead) -> Self {
-        self.overhead = overhead;
+        self.overhead = Some(overhead);
         self
     }
 
-    /// Sets the duration below which a call becomes no span of its own. It is
-    /// counted in its function's statistics all the same.
+    /// Sets the duration below which a call of this trace becomes no span of its own.
     pub fn min_duration(mut self, duration: Duration) -> Self {
-        self.min_duration = duration;
+        self.min_duration = Some(duration);
         self
     }
 
-    /// Puts the root under a span of the embedder's, or of another process.
-    pub fn parent(mut self, trace: TraceId, span: SpanId) -> Self {
-        self.parent = Some((trace, span));
+    /// Puts the root under a span of the embedder's, or of another process. If that is not
+    /// sampled, no spans are sent.
+    pub fn parent(mut self, parent: TraceContext) -> Self {
+        self.parent = Some(parent);
         self
     }
 
@@ -69,183 +85,364 @@ impl TraceOptions {
         self
     }
 
-    /// Sends the spans to a collector. Without it, only the report is made.
-    pub fn sink(mut self, sink: Handle) -> Self {
-        self.sink = Some(sink);
+    /// For whom the guest works: the metrics of each tenant are added up by themselves, and the
+    /// root span has `wasm.tenant`.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
         self
+    }
+}
+
+impl TraceOptions {
+    /// What a span of these options will say, where it is no root.
+    pub(crate) fn into_detail(self) -> SpanDetail {
+        let (name, attributes) = (Some(self.name), self.attributes);
+        SpanDetail { name, status_message: String::new(), attributes }
     }
 }
 
 /// How the guest's work ended.
 #[derive(Clone, Copy, Debug)]
-pub enum Outcome<'a> {
+pub(crate) enum Outcome<'a> {
     /// It returned.
     Returned,
-    /// It left by an exit code, as WASI's `proc_exit` does; other than 0 is a failure.
+    /// It left by an exit status, as WASI's `proc_exit` does; other than 0 is a failure.
     Exited(i32),
     /// A call of it gave an error.
     Failed(&'a Failure),
 }
 
-/// What a trace told.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Report {
-    /// The identity of the trace.
-    pub trace_id: TraceId,
-    /// The functions that were called, those with the most time of their own first, or
-    /// the most time in all where their own is not known. Spans of the guest's own stand among them under their names.
-    pub functions: Vec<FunctionRow>,
-    /// How many calls became spans, the root included.
-    pub spans: u64,
-    /// How many timed calls were too short to become spans.
-    pub folded: u64,
-    /// What memories and tables grew by.
-    pub growth: Growth,
-    /// What was allocated and freed, in a module whose allocators tell.
-    pub heap: Heap,
-    /// What was not recorded.
-    pub lost: Lost,
+/// A trace under way.
+pub(crate) struct Active {
+    pub(crate) info: Arc<TraceInfo>,
+    pub(crate) scale: Scale,
+    start: Ticks,
+    sink: Option<Handle>,
+    pub(crate) sampled: bool,
+    spans: Vec<SpanRecord>,
+    logs: Vec<LogRecord>,
+    next_number: u32,
+    pub(crate) kept: u64,
+    pub(crate) growth: Growth,
+    pub(crate) samples: Samples,
+    pub(crate) instantiation: u64,
+    /// The parts of the trace in which not every call was timed, if there were any.
+    was_sampled: bool,
+    follows_observer: bool,
+    tenant: Option<String>,
 }
 
-impl Recorder {
-    /// Starts a trace and opens its root span. A trace that is under way is
-    /// abandoned: its spans end with an error. An instance that was called before
-    /// wants [`settle`](Recorder::settle) first.
-    ///
-    /// # Overhead
-    ///
-    /// Takes up to 5 ms once in a process, to calibrate the clock.
-    pub fn start(&mut self, options: TraceOptions) {
-        self.inner().start(options);
+impl Active {
+    /// A number for a span; `None` if there is none left.
+    pub(crate) fn next_number(&mut self) -> Option<SpanNumber> {
+        let number = self.next_number;
+        // One is kept free, so that a frame can hold one more than its number.
+        self.next_number = number.checked_add(1).filter(|&next| next < u32::MAX)?;
+        Some(SpanNumber(number))
     }
 
-    /// Ends the trace: closes what is open, hands the rest over, and reports.
-    /// `None` if no trace was started.
-    ///
-    /// Calls that were counted but not timed since their function's last timed call
-    /// are in the report only after [`settle`](Recorder::settle).
-    pub fn finish(&mut self, outcome: Outcome<'_>) -> Option<Report> {
-        self.inner().finish(outcome)
+    pub(crate) fn add_span(&mut self, span: SpanRecord) {
+        if self.sink.is_some() {
+            self.spans.push(span);
+            if self.spans.len() >= CHUNK {
+                self.hand_over();
+            }
+        }
     }
 
-    /// Counts the calls that only the cells know of. `cells` is what
-    /// [`ObservedModule::take_cells`](crate::ObservedModule::take_cells) took.
-    ///
-    /// Called before [`finish`](Recorder::finish) it makes the counts of the trace exact;
-    /// where every call was timed, they are already. Called before
-    /// [`start`](Recorder::start) it makes the trace begin with the first call of each
-    /// function, in an instance that was called before.
-    pub fn settle(&mut self, cells: Cells) {
-        let inner = self.inner();
-        let functions = inner.functions.len();
-        let stats = inner.stats.iter_mut().take(functions);
-        stats.zip(cells.0).for_each(|(stats, left)| stats.settle(left));
+    pub(crate) fn add_log(&mut self, log: LogRecord) {
+        if self.sink.is_some() {
+            self.logs.push(log);
+            if self.logs.len() >= LOG_CHUNK {
+                self.hand_over();
+            }
+        }
+    }
+
+    /// Hands the spans and logs so far to the collector.
+    fn hand_over(&mut self) {
+        let (spans, logs) = (mem::take(&mut self.spans), mem::take(&mut self.logs));
+        if let Some(sink) = &self.sink
+            && !(spans.is_empty() && logs.is_empty())
+        {
+            sink.send(Chunk { trace: Arc::clone(&self.info), spans, logs });
+        }
     }
 }
 
 impl Inner {
-    fn start(&mut self, options: TraceOptions) {
-        self.abandon();
-        self.stats.truncate(self.functions.len());
-        self.stats.iter_mut().for_each(crate::stats::FunctionStats::reset);
+    /// Begins a trace and opens its root. The stack must be empty.
+    pub(crate) fn start(&mut self, options: TraceOptions) {
+        let scale = Scale::new();
+        self.calibrate();
+        self.stats.begin(self.module.functions.len());
         self.names.clear();
         self.blocks.start();
-        self.lost = Lost::default();
-        let scale = Scale::new();
-        let seed = random();
+        self.guarded.start();
+        self.suspended.reset();
+        (self.lost, self.folded) = (Lost::default(), 0);
+        let shared = Arc::clone(&self.shared);
+        let sampled = options.parent.is_none_or(|parent| parent.sampled);
+        let own = options.overhead.or_else(|| {
+            let is_sampled = options.parent.is_some_and(|parent| parent.sampled);
+            shared.when_sampled.filter(|_| is_sampled)
+        });
         let (trace_id, parent) = match options.parent {
-            Some((trace, span)) => (trace, Some(span)),
+            Some(parent) => (parent.trace_id, Some(parent.span_id)),
             None => (random_trace_id(), None),
         };
-        let min_nanos = u64::try_from(options.min_duration.as_nanos()).unwrap_or(u64::MAX);
-        self.trace = Some(Active {
-            info: Arc::new(TraceInfo {
-                trace_id,
-                parent,
-                seed,
-                symbols: Arc::clone(&self.functions.symbols),
-            }),
+        let min_duration = options.min_duration.unwrap_or(shared.min_duration);
+        self.min_ticks = scale.ticks(u64::try_from(min_duration.as_nanos()).unwrap_or(u64::MAX));
+        self.unexplained_ticks = scale.ticks(UNEXPLAINED_NANOS);
+        let symbols = Arc::clone(&self.module.functions.symbols);
+        self.trace = Some(Box::new(Active {
+            info: Arc::new(TraceInfo { trace_id, parent, seed: random(), symbols }),
+            start: self.now(),
+            sink: shared.sink.clone().filter(|_| sampled),
             scale,
-            steering: Steering::new(options.overhead.0, &scale, self.now(), seed),
-            min_ticks: scale.ticks(min_nanos),
-            sink: options.sink,
+            sampled,
             spans: Vec::new(),
-            next_number: 1,
+            logs: Vec::new(),
+            next_number: 0,
             kept: 0,
-            folded: 0,
             growth: Growth::default(),
-        });
+            samples: Samples::default(),
+            instantiation: 0,
+            was_sampled: false,
+            follows_observer: own.is_none(),
+            tenant: options.tenant.clone(),
+        }));
+        self.overhead_version = shared.overhead.version();
+        let Overhead(mode) = own.unwrap_or_else(|| shared.overhead.get());
+        self.steer(mode);
         let mut attributes = options.attributes;
-        let mode = match options.overhead.0 {
-            Mode::All => "all",
-            Mode::Budget(_) => "budget",
-            Mode::Off => "off",
-        };
-        attributes.push(Attribute::new("wasm.trace.mode", mode));
-        self.open_root(SpanDetail {
-            name: Some(options.name),
-            status_message: String::new(),
-            attributes,
-        });
+        attributes.push(Attribute::new("wasm.trace.mode", mode.name()));
+        attributes.extend(options.tenant.map(|tenant| Attribute::new("wasm.tenant", tenant)));
+        let (name, status_message) = (Some(options.name), String::new());
+        self.open_host(SpanDetail { name, status_message, attributes }, true);
+        // The root takes the number 0.
+        let _ = self.number_open();
     }
 
-    fn finish(&mut self, outcome: Outcome<'_>) -> Option<Report> {
+    /// Whether every call is to be timed.
+    pub(crate) fn times_all(&self) -> bool {
+        matches!(self.steering, Steering::All)
+    }
+
+    /// Changes how periods are chosen.
+    fn steer(&mut self, mode: Mode) {
+        let now = self.now();
+        let Some(trace) = &mut self.trace else { return };
+        trace.was_sampled |= mode != Mode::All;
+        let before = mem::replace(&mut self.steering, Steering::Off);
+        self.steering = match (mode, before) {
+            (Mode::All, _) => Steering::All,
+            (Mode::Off, _) => Steering::Off,
+            (Mode::Budget(percent), before) => {
+                let ticks_per_nano = trace.scale.ticks(1_000_000) as f64 / 1e6;
+                let kept = match before {
+                    Steering::Budget(controller) => Some(controller),
+                    _ => self.cells.controller.take().map(|kept| *kept),
+                };
+                let mut controller = kept
+                    .filter(|kept| kept.percent == percent)
+                    .unwrap_or_else(|| Controller::new(percent, ticks_per_nano, now, random()));
+                controller.resume(now);
+                Steering::Budget(controller)
+            }
+        };
+    }
+
+    /// Takes up the observer's overhead, if it has changed. Says whether cells must be
+    /// set to zero for that.
+    pub(crate) fn follow_observer(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let version = shared.overhead.version();
+        if mem::replace(&mut self.overhead_version, version) == version {
+            return false;
+        }
+        let follows = self.trace.as_ref().is_some_and(|trace| trace.follows_observer);
+        if follows {
+            let Overhead(mode) = shared.overhead.get();
+            self.steer(mode);
+        }
+        follows
+    }
+
+    /// Ends the trace: closes what is open, hands the rest over, and reports.
+    pub(crate) fn finish(&mut self, outcome: Outcome<'_>, taken: Taken) -> Option<Report> {
         self.trace.as_ref()?;
+        let now = self.now();
+        let resources = self.resources(now, taken);
+        if let Some(root) = self.root_detail() {
+            root.attributes.extend(resources.attributes());
+        }
         let failure = match outcome {
             Outcome::Returned => None,
             Outcome::Exited(code) => {
-                let attribute = Attribute::new("process.exit.code", i64::from(code));
                 if let Some(root) = self.root_detail() {
-                    root.attributes.push(attribute);
+                    root.attributes.push(Attribute::new("process.exit.code", i64::from(code)));
                 }
-                (code != 0).then(|| SpanDetail {
-                    status_message: format!("exited with code {code}"),
-                    ..SpanDetail::default()
-                })
+                (code != 0).then(|| exited(code))
             }
-            Outcome::Failed(failure) => Some(failure.detail()),
+            Outcome::Failed(failure) => {
+                self.log(Severity::Error, failure.message.clone(), failure.log_attributes());
+                Some(failure.detail())
+            }
         };
-        self.close_all(failure);
+        let failed = failure.is_some();
+        let lost = self.lost.total();
+        if lost > 0
+            && let Some(root) = self.root_detail()
+        {
+            let lost = i64::try_from(lost).unwrap_or(i64::MAX);
+            root.attributes.push(Attribute::new("wasm.events.lost", lost));
+        }
+        self.close_from(0, failure);
         let mut trace = self.trace.take()?;
         trace.hand_over();
-        let sampling = !matches!(trace.steering, Steering::All);
-        let source = |id| self.functions.source(id);
-        let names = self.functions.map.functions.iter().map(|function| function.name.as_str());
-        let rows = names.chain(self.names.iter()).zip(&self.stats).enumerate();
-        let mut functions: Vec<_> = rows
-            .filter(|(_, (_, stats))| stats.calls > 0)
-            .map(|(id, (name, stats))| stats.row(name, source(id), &trace.scale, sampling))
-            .collect();
-        functions.sort_by(|a, b| {
-            let rank = |row: &FunctionRow| (row.self_nanos, row.total_nanos, row.calls);
-            rank(b).cmp(&rank(a)).then_with(|| a.name.cmp(&b.name))
-        });
-        Some(Report {
+        let report = Report {
             trace_id: trace.info.trace_id,
-            functions,
+            functions: self.rows(&trace.scale, trace.was_sampled),
             spans: trace.kept,
-            folded: trace.folded,
+            folded: self.folded,
+            resources,
             growth: trace.growth,
             heap: self.blocks.told,
+            heap_paths: self.blocks.paths(&self.module.functions),
+            samples: trace.samples.told(),
             lost: self.lost,
-        })
+        };
+        self.shared.tenants.add(trace.tenant.as_deref(), &Ended { report: &report, failed });
+        self.rest();
+        Some(report)
+    }
+
+    /// Gives back what only a trace needs, and keeps what it learned.
+    fn rest(&mut self) {
+        if let Steering::Budget(controller) = mem::replace(&mut self.steering, Steering::Idle) {
+            self.cells.controller = Some(Box::new(controller));
+            for met in self.stats.rows() {
+                if let What::Function(id) = met.more.what {
+                    self.module.learn(id, *self.cells.power(id));
+                }
+            }
+        }
+        self.stats = crate::stats::Stats::default();
+        self.stack = Vec::new();
+        self.extras = Vec::new();
+        self.names.clear();
+    }
+
+    fn resources(&self, now: Ticks, taken: Taken) -> Resources {
+        let Some(trace) = &self.trace else { return Resources::default() };
+        let nanos = |ticks| trace.scale.nanos(ticks);
+        let (mut calls, mut timed, mut host) = (0u64, 0u64, 0u64);
+        for met in self.stats.rows() {
+            calls += met.row.calls;
+            timed += met.row.timed;
+            if let What::Function(id) = met.more.what
+                && self.module.functions.is_import(id)
+            {
+                host += met.own_of_all();
+            }
+        }
+        let hooks = timed as f64 * SAMPLE_COST_NANOS + calls as f64 * COUNT_COST_NANOS;
+        Resources {
+            wall_nanos: nanos(now.since(trace.start)),
+            cpu_nanos: taken.cpu.map(|cpu| u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX)),
+            suspended_nanos: nanos(self.suspended.ticks()),
+            host_nanos: nanos(host),
+            instantiation_nanos: nanos(trace.instantiation),
+            hooks_nanos: hooks as u64,
+            fuel: taken.fuel,
+            memory_bytes: self.grown.memory_bytes(),
+        }
+    }
+
+    /// Closes a span of the host's, and what is open within it.
+    pub(crate) fn close_scope(&mut self, depth: usize, outcome: Outcome<'_>) {
+        let failure = match outcome {
+            Outcome::Failed(failure) => Some(failure.detail()),
+            Outcome::Exited(status) if status != 0 => Some(exited(status)),
+            Outcome::Returned | Outcome::Exited(_) => None,
+        };
+        self.close_from(depth, failure);
+    }
+
+    /// Closes the span of an instantiation.
+    pub(crate) fn close_instantiation(&mut self, depth: usize) {
+        let (now, start) = (self.now(), self.stack.get(depth).map(|frame| frame.start));
+        if let (Some(trace), Some(start)) = (&mut self.trace, start) {
+            trace.instantiation += now.since(start);
+        }
+        self.close_from(depth, None);
+    }
+
+    /// Adds a sample of the stack, and gives the functions on it that are hooked.
+    pub(crate) fn add_sample(&mut self, backtrace: &WasmBacktrace) -> Vec<u32> {
+        let Some(trace) = &mut self.trace else { return Vec::new() };
+        trace.samples.add(backtrace, &self.module)
     }
 
     /// Ends a trace that nobody finished.
-    pub(crate) fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self, error_type: &'static str, why: &str) {
         if self.trace.is_none() {
             return;
         }
-        self.close_all(Some(SpanDetail {
-            status_message: "the trace was abandoned".to_owned(),
-            attributes: vec![Attribute::new("error.type", "abandoned")],
-            ..SpanDetail::default()
-        }));
-        if let Some(mut trace) = self.trace.take() {
-            trace.hand_over();
-        }
+        let failure = Failure::of_host(error_type, why);
+        self.finish(Outcome::Failed(&failure), Taken::default());
     }
+
+    /// The context of the innermost open span, for others to stand under. The span is kept.
+    pub(crate) fn current_context(&mut self) -> Option<TraceContext> {
+        let number = self.number_open().ok()??;
+        let trace = self.trace.as_ref()?;
+        Some(TraceContext {
+            trace_id: trace.info.trace_id,
+            span_id: trace.info.span_id(number),
+            sampled: trace.sampled,
+        })
+    }
+
+    /// Measures, once in a process, what observing takes by itself: a lower bound, since the
+    /// way into the host and back is not in it.
+    fn calibrate(&mut self) {
+        const BATCHES: u32 = 16;
+        const CALLS: u64 = 64;
+        static BIAS: OnceLock<Bias> = OnceLock::new();
+        let bias = BIAS.get_or_init(|| {
+            self.set_bias(Bias::NONE);
+            self.min_ticks = u64::MAX;
+            self.steering = Steering::All;
+            let (mut own, mut pair) = (u64::MAX, u64::MAX);
+            for _ in 0..BATCHES {
+                self.open(Kind::Host, RowId::NONE, 1);
+                let start = self.now();
+                for _ in 0..CALLS {
+                    let token = self.open_call(RowId::NONE, 1);
+                    self.leave(token, End::Returned);
+                }
+                pair = pair.min(self.now().since(start) / CALLS);
+                own = own.min(self.stack.last().map_or(0, |frame| frame.children) / CALLS);
+                self.stack.clear();
+            }
+            Bias::new(own, pair)
+        });
+        self.set_bias(*bias);
+    }
+}
+
+/// What the operating system and the engine say that a trace took.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Taken {
+    pub(crate) cpu: Option<Duration>,
+    pub(crate) fuel: Option<u64>,
+}
+
+/// Why the span failed that a guest left by an exit status.
+fn exited(status: i32) -> SpanDetail {
+    SpanDetail { status_message: format!("exited with status {status}"), ..SpanDetail::default() }
 }
 
 /// A random number from the standard library's own source, which seeds each map

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::{cache, observe, output, repository, stderr};
 use crate::same::{room, same};
-use observe_host::{ObservedModule, Recorder};
+use observe_host::{ObservedModule, Observer, Overhead, Recorder, TraceOptions};
 use observe_instrumenter::{Module, Plan, Selection, remove};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -306,7 +306,9 @@ fn libraries_give_the_same_results() {
         let module = ObservedModule::new(&engine, &wasm, &Selection::all())
             .unwrap_or_else(|error| panic!("{}: {error}", program.name));
         let mut linker = Linker::new(&engine);
-        observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)
+        let observer = Observer::builder().overhead(Overhead::all()).build();
+        let tracer = observer
+            .tracer(&mut linker, |state: &mut State| &mut state.recorder)
             .expect("an empty linker");
         p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi).expect("WASI");
         linker.define_unknown_imports_as_traps(module.module()).expect("functions");
@@ -320,15 +322,18 @@ fn libraries_give_the_same_results() {
         for (host, guest) in dirs {
             builder.preopened_dir(host, guest, FsPerms::ReadWrite).expect("a folder");
         }
-        let state = State { recorder: module.recorder(), wasi: builder.build_p1() };
+        let state = State { recorder: observer.recorder(&module), wasi: builder.build_p1() };
         let mut store = Store::new(&engine, state);
-        store.data_mut().recorder.start(observe_host::TraceOptions::new(&program.name));
-        let instance = linker.instantiate(&mut store, module.module()).expect("it links");
-        for step in program.invoke.iter().flatten() {
-            carry_out(&program.name, step, &mut store, &instance);
-        }
-        let report = store.data_mut().recorder.finish(observe_host::Outcome::Returned);
-        let report = report.expect("a trace was started");
+        let linked = linker.instantiate_pre(module.module()).expect("it links");
+        let traced = tracer.trace(&mut store, TraceOptions::new(&program.name), |store| {
+            let instance = tracer.instantiate(store, &linked)?;
+            for step in program.invoke.iter().flatten() {
+                carry_out(&program.name, step, store, &instance);
+            }
+            Ok(())
+        });
+        traced.result.expect("it is instantiated");
+        let report = traced.report.expect("a trace of its own");
         assert_eq!(report.lost, observe_host::Lost::default(), "{}", program.name);
         assert!(report.functions.iter().any(|row| row.calls > 0), "{}", program.name);
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::harness::{cache, example, observe, output, repository, stderr};
 use observe_collector::event::{Chunk, Status, Value};
 use observe_collector::{Collector, Counts, Exporter, OnFull, Resource, otlp};
-use observe_host::{Failure, ObservedModule, Outcome, Recorder, TraceOptions};
+use observe_host::{ObservedModule, Observer, Overhead, Recorder, TraceOptions};
 use observe_instrumenter::Selection;
 use serde_json::Value as Json;
 use wasmtime::{Engine, Linker, Store};
@@ -191,19 +191,24 @@ fn trace(collector: &Collector, module: &str, export: &str, argument: Option<i32
     let wasm = std::fs::read(example(module)).expect("an example");
     let module = ObservedModule::new(&engine, &wasm, &Selection::default()).expect("it compiles");
     let mut linker = Linker::new(&engine);
-    observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)
+    let observer = Observer::builder()
+        .overhead(Overhead::all())
+        .min_duration(Duration::ZERO)
+        .sink(collector.handle())
+        .build();
+    let tracer = observer
+        .tracer(&mut linker, |state: &mut State| &mut state.recorder)
         .expect("an empty linker");
-    let mut store = Store::new(&engine, State { recorder: module.recorder() });
-    let options = TraceOptions::new(export).min_duration(Duration::ZERO).sink(collector.handle());
-    store.data_mut().recorder.start(options);
-    let instance = linker.instantiate(&mut store, module.module()).expect("it links");
-    let function = instance.get_func(&mut store, export).expect("an export");
-    let arguments: Vec<_> = argument.map(wasmtime::Val::I32).into_iter().collect();
-    let mut results = vec![wasmtime::Val::I32(0); function.ty(&store).results().len()];
-    let called = function.call(&mut store, &arguments, &mut results);
-    let failure = called.err().map(|error| Failure::new(&module, &error));
-    let outcome = failure.as_ref().map_or(Outcome::Returned, Outcome::Failed);
-    store.data_mut().recorder.finish(outcome).expect("a trace was started");
+    let linked = linker.instantiate_pre(module.module()).expect("it links");
+    let mut store = Store::new(&engine, State { recorder: observer.recorder(&module) });
+    let traced = tracer.trace(&mut store, TraceOptions::new(export), |store| {
+        let instance = tracer.instantiate(store, &linked)?;
+        let function = instance.get_func(&mut *store, export).expect("an export");
+        let arguments: Vec<_> = argument.map(wasmtime::Val::I32).into_iter().collect();
+        let mut results = vec![wasmtime::Val::I32(0); function.ty(&*store).results().len()];
+        function.call(store, &arguments, &mut results)
+    });
+    traced.report.expect("a trace of its own");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use observe_collector::event::Attribute;
 use observe_collector::{Collector, OnFull, Resource, otlp};
-use observe_host::{Failure, ObservedModule, Outcome, Overhead, TraceOptions};
+use observe_host::{Failure, ObservedModule, Observer, Overhead, TraceOptions};
 use observe_instrumenter::{Module, Plan, read_function_map};
 use wasmtime::Engine;
 
@@ -134,11 +134,6 @@ impl Opts {
                 None
             }
         };
-        let mut host = Host::new(&engine, guest::wasi(&input, &self)?)?;
-        host.check_imports(&interface, &input)?;
-        let (module, coverage) = compile(&engine, &input, plain.as_ref(), &chosen)?;
-        let mut guest = host.take(&module, call, &input)?;
-
         let tree = CallTree::default();
         let endpoint = otlp.as_ref().map(otlp::Config::endpoint);
         let mut collector = Collector::builder().on_full(OnFull::Block);
@@ -158,14 +153,22 @@ impl Opts {
             Trace::Budget => Overhead::budget(BUDGET),
             Trace::Off => Overhead::off(),
         };
-        let options = TraceOptions::new(format!("run {}", input.file_name()))
+        let observer = Observer::builder()
             .overhead(overhead)
             .min_duration(self.min_duration)
-            .attribute(Attribute::new("wasm.module.name", input.file_name()))
-            .sink(collector.handle());
+            .sink(collector.handle())
+            .exit_status(guest::exit_status)
+            .build();
+        let mut host = Host::new(&engine, guest::wasi(&input, &self)?, &observer)?;
+        host.check_imports(&interface, &input)?;
+        let (module, coverage) = compile(&engine, &input, plain.as_ref(), &chosen)?;
+        let mut guest = host.take(&module, call, &input)?;
+
+        let options = TraceOptions::new(format!("run {}", input.file_name()))
+            .attribute(Attribute::new("wasm.module.name", input.file_name()));
         let interrupter = guest.interrupter();
         signal::stop_on_signal(interrupter.clone());
-        let ending = on_a_large_stack(|| guest.run(options))?;
+        let (ending, told) = on_a_large_stack(|| guest.run(options))?;
         // The guest's results come before what is told of it; whether they could be
         // written is said last.
         let printed = match &ending {
@@ -178,12 +181,6 @@ impl Opts {
             Ending::Failed(error) => Some(Failure::new(&module, error)),
             _ => None,
         };
-        let outcome = match (&ending, &failure) {
-            (_, Some(failure)) => Outcome::Failed(failure),
-            (Ending::Exited(code), _) => Outcome::Exited(*code),
-            _ => Outcome::Returned,
-        };
-        let told = guest.finish(outcome);
         let delivery = collector.shutdown(DELIVERY);
         report::Shown {
             input: &input,

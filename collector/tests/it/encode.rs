@@ -62,7 +62,7 @@ fn a_span_before_it_does_not_change_a_span() {
     let all = encode(&mut encoder, &chunk);
     let mut one_by_one = Vec::new();
     for span in chunk.spans {
-        let single = Chunk { trace: Arc::clone(&chunk.trace), spans: vec![span] };
+        let single = Chunk { trace: Arc::clone(&chunk.trace), spans: vec![span], logs: Vec::new() };
         one_by_one.extend(encode(&mut encoder, &single));
     }
     assert_eq!(all, one_by_one);

@@ -116,7 +116,7 @@ pub(crate) fn random_chunk(seed: u64) -> Chunk {
             }),
         })
         .collect();
-    Chunk { trace: Arc::new(trace), spans }
+    Chunk { trace: Arc::new(trace), spans, logs: Vec::new() }
 }
 
 /// A chunk of plain spans with distinct numbers.
@@ -145,7 +145,11 @@ pub(crate) fn chunk_from(first: u32, spans: u32) -> Chunk {
         status: Status::Unset,
         detail: None,
     };
-    Chunk { trace: Arc::new(trace), spans: (first..first + spans).map(span).collect() }
+    Chunk {
+        trace: Arc::new(trace),
+        spans: (first..first + spans).map(span).collect(),
+        logs: Vec::new(),
+    }
 }
 
 fn key_value(attribute: &Attribute) -> KeyValue {

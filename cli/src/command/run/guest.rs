@@ -4,8 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
-use observe_host::{Interrupter, ObservedModule, Outcome, Recorder, Report, TraceOptions};
-use wasmtime::{Config, Engine, Func, Instance, Linker, Store, Val};
+use observe_host::{
+    Interrupter, ObservedModule, Observer, Recorder, Report, TraceOptions, Traced, Tracer,
+};
+use wasmtime::{Config, Engine, Func, InstancePre, Linker, Store, Val};
 use wasmtime_wasi::p0;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
@@ -60,20 +62,21 @@ pub(super) fn engine() -> Result<Engine> {
 /// A host without a guest yet.
 pub(super) struct Host {
     linker: Linker<State>,
+    tracer: Tracer<State>,
     store: Store<State>,
 }
 
 impl Host {
     /// Provides what a guest may import.
-    pub(super) fn new(engine: &Engine, wasi: WasiP1Ctx) -> Result<Self> {
+    pub(super) fn new(engine: &Engine, wasi: WasiP1Ctx, observer: &Observer) -> Result<Self> {
         let mut linker = Linker::new(engine);
         p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)
             .and_then(|()| p0::add_to_linker_sync(&mut linker, |state| &mut state.wasi))
             .and_then(|()| provide_exit(&mut linker))
             .map_err(|error| anyhow!("WASI cannot be provided: {error:#}"))?;
-        observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)?;
+        let tracer = observer.tracer(&mut linker, |state: &mut State| &mut state.recorder)?;
         let store = Store::new(engine, State { wasi, recorder: Recorder::default() });
-        Ok(Host { linker, store })
+        Ok(Host { linker, tracer, store })
     }
 
     /// Checks that it provides what a module imports.
@@ -92,17 +95,18 @@ impl Host {
 
     /// Takes a module in. `call` is the export to call, with its arguments; `None` runs
     /// the program itself.
-    pub(super) fn take<'a>(
+    pub(super) fn take(
         mut self,
-        module: &'a ObservedModule,
+        module: &ObservedModule,
         call: Option<(String, Vec<Val>)>,
         input: &Input,
-    ) -> Result<Guest<'a>> {
-        self.linker
+    ) -> Result<Guest> {
+        let linked = self
+            .linker
             .instantiate_pre(module.module())
             .map_err(|error| input.error(&format!("cannot be linked: {error:#}")))?;
-        self.store.data_mut().recorder = module.recorder();
-        Ok(Guest { module, linker: self.linker, store: self.store, instance: None, call })
+        self.store.data_mut().recorder = self.tracer.observer().recorder(module);
+        Ok(Guest { linked, tracer: self.tracer, store: self.store, call })
     }
 }
 
@@ -120,60 +124,50 @@ fn provide_exit(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 /// A module that is ready to run.
-pub(super) struct Guest<'a> {
-    module: &'a ObservedModule,
-    linker: Linker<State>,
+pub(super) struct Guest {
+    linked: InstancePre<State>,
+    tracer: Tracer<State>,
     store: Store<State>,
-    instance: Option<Instance>,
     call: Option<(String, Vec<Val>)>,
 }
 
-impl Guest<'_> {
+impl Guest {
     /// Runs the guest to its end, in a trace.
-    pub(super) fn run(&mut self, options: TraceOptions) -> Ending {
-        self.store.data_mut().recorder.start(options);
-        match self.call_all() {
+    pub(super) fn run(&mut self, options: TraceOptions) -> (Ending, Option<Report>) {
+        let Guest { linked, tracer, store, call } = self;
+        let Traced { result, report, .. } = tracer.trace(store, options, |store| {
+            let instance = tracer.instantiate(store, linked)?;
+            let Some((export, arguments)) = call else {
+                let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
+                return start.call(store, ()).map(|()| Vec::new());
+            };
+            // A reactor of WASI is initialised before its first call.
+            if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+                initialize.call(&mut *store, ())?;
+            }
+            let function = instance.get_func(&mut *store, export);
+            let function: Func =
+                function.ok_or_else(|| wasmtime::format_err!("`{export}` is no function"))?;
+            let mut results = vec![Val::I32(0); function.ty(&*store).results().len()];
+            function.call(store, arguments, &mut results)?;
+            Ok(results)
+        });
+        let ending = match result {
             Ok(results) => Ending::Returned(results),
-            Err(error) => match error.downcast_ref::<I32Exit>() {
-                Some(I32Exit(code)) => Ending::Exited(*code),
-                None => Ending::Failed(error),
-            },
-        }
-    }
-
-    fn call_all(&mut self) -> wasmtime::Result<Vec<Val>> {
-        let instance = self.linker.instantiate(&mut self.store, self.module.module())?;
-        self.instance = Some(instance);
-        let Some((export, arguments)) = &self.call else {
-            let start = instance.get_typed_func::<(), ()>(&mut self.store, "_start")?;
-            return start.call(&mut self.store, ()).map(|()| Vec::new());
+            Err(error) => exit_status(&error).map_or(Ending::Failed(error), Ending::Exited),
         };
-        // A reactor of WASI is initialised before its first call.
-        if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut self.store, "_initialize") {
-            initialize.call(&mut self.store, ())?;
-        }
-        let function = instance.get_func(&mut self.store, export);
-        let function: Func =
-            function.ok_or_else(|| wasmtime::format_err!("`{export}` is no function"))?;
-        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
-        function.call(&mut self.store, arguments, &mut results)?;
-        Ok(results)
+        (ending, report)
     }
 
     /// What stops the guest from outside.
     pub(super) fn interrupter(&self) -> Interrupter {
         self.store.data().recorder.interrupter()
     }
+}
 
-    /// Ends the trace.
-    pub(super) fn finish(&mut self, outcome: Outcome<'_>) -> Option<Report> {
-        if let Some(instance) = self.instance
-            && let Ok(cells) = self.module.take_cells(&mut self.store, &instance)
-        {
-            self.store.data_mut().recorder.settle(cells);
-        }
-        self.store.data_mut().recorder.finish(outcome)
-    }
+/// The status that a guest left with, where it did.
+pub(super) fn exit_status(error: &wasmtime::Error) -> Option<i32> {
+    error.downcast_ref::<I32Exit>().map(|exit| exit.0)
 }
 
 /// What the guest may use of the host.

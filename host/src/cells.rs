@@ -1,0 +1,265 @@
+//! The cells of an instance, as far as the host knows of them.
+//!
+//! A guest counts its calls down in its cells, and the host learns of them when a cell is used up
+//! or when it looks. What a cell held at that moment is *pending*: so many calls will have
+//! been made when it is used up. So the number of calls is exact whenever the host has
+//! looked, and a trace can begin without a change of the cells.
+
+use std::mem;
+
+use observe_abi::{hooks, map};
+use wasmtime::{AsContextMut, Caller, Extern, Func, Memory, Val};
+
+use crate::module::ModuleInfo;
+use crate::overhead::{Controller, MAX_PERIOD};
+use crate::recorder::{Inner, Recorder, Steering};
+
+/// What the host knows of the cells of a store.
+pub(crate) struct Cells {
+    /// By function, how many calls its cell let pass when the host last looked.
+    pending: Box<[u32]>,
+    /// By function, the period that was last chosen for it, before jitter, as a power of two.
+    powers: Box<[u8]>,
+    place: Place,
+    /// Whether functions were called outside of traces, and so got long periods.
+    idled: bool,
+    /// What steers them, between two traces.
+    pub(crate) controller: Option<Box<Controller>>,
+}
+
+/// Where the cells are.
+#[derive(Clone)]
+enum Place {
+    /// The instance has not called yet.
+    Unknown,
+    Memory(Memory),
+    /// Functions that read them and set them to zero.
+    Readers(Box<[Func]>),
+    /// Nowhere that the host can reach, or there are none.
+    Nowhere,
+}
+
+/// Which cells are set to zero, so that the next call of their functions is timed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rearm {
+    None,
+    /// Those that wait for longer than the function's own period.
+    Late,
+    All,
+}
+
+/// Whether calls that the cells let pass are the trace's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    No,
+    Yes,
+}
+
+impl Cells {
+    pub(crate) fn new(module: &ModuleInfo) -> Self {
+        Cells {
+            pending: vec![0; module.functions.len()].into(),
+            powers: module.learned().collect(),
+            place: Place::Unknown,
+            idled: false,
+            controller: None,
+        }
+    }
+
+    /// The calls that the cell of a function has let pass, now that it is used up. `None` if
+    /// there is no such function.
+    #[inline]
+    pub(crate) fn take_pending(&mut self, id: u32) -> Option<u32> {
+        self.pending.get_mut(id as usize).map(mem::take)
+    }
+
+    /// The cell of a function will let pass all calls of a period but the last.
+    pub(crate) fn let_pass(&mut self, id: u32, period: u32) {
+        if let Some(pending) = self.pending.get_mut(id as usize) {
+            *pending = period - 1;
+            self.idled |= period == MAX_PERIOD;
+        }
+    }
+
+    /// The power of two that a function's period is about.
+    pub(crate) fn power(&mut self, id: u32) -> &mut u8 {
+        &mut self.powers[id as usize]
+    }
+
+    /// Whether nobody has looked yet where the cells are.
+    #[inline]
+    pub(crate) fn wants_attention(&self) -> bool {
+        matches!(self.place, Place::Unknown)
+    }
+
+    /// Forgets an instance, so that the store can have another.
+    pub(crate) fn forget(&mut self) {
+        self.place = Place::Unknown;
+        self.pending.fill(0);
+    }
+
+    /// Takes up what a cell holds. Gives how many calls it has let pass since the host last
+    /// looked, and whether it is to be set to zero.
+    fn look(&mut self, id: usize, left: u32, rearm: Rearm) -> (u32, bool) {
+        let Some(pending) = self.pending.get_mut(id) else { return (0, false) };
+        // A guest that calls the hooks itself may have brought them out of step.
+        let left = left.min(*pending);
+        let passed = *pending - left;
+        let is_late = || left >= 2 << self.powers[id];
+        let zero = match rearm {
+            Rearm::None => false,
+            Rearm::Late => is_late(),
+            Rearm::All => left > 0,
+        };
+        *pending = if zero { 0 } else { left };
+        (passed, zero)
+    }
+}
+
+/// Learns where the cells are, from the first call of an instance, which is one of the given
+/// function.
+///
+/// Where calls are sampled, the other functions begin amid the periods that earlier traces of
+/// the module found: if the first call of each were timed, a guest that lives for a
+/// millisecond would do little else.
+pub(crate) fn find<T: 'static>(
+    caller: &mut Caller<'_, T>,
+    recorder: impl Fn(&mut T) -> &mut Recorder,
+    entering: u32,
+) {
+    let Some(inner) = recorder(caller.data_mut()).inner() else { return };
+    let (count, place) = (inner.module.functions.len(), inner.module.functions.map.cells);
+    let found = match place {
+        map::Cells::Memory => caller
+            .get_export(hooks::CELLS_MEMORY)
+            .and_then(Extern::into_memory)
+            .map_or(Place::Nowhere, Place::Memory),
+        map::Cells::Globals => {
+            let readers = (0..count.div_ceil(hooks::CELLS_PER_READER)).map(|n| {
+                let name = format!("{}{n}", hooks::CELLS_READER_PREFIX);
+                caller.get_export(&name).and_then(Extern::into_func)
+            });
+            readers.collect::<Option<_>>().map_or(Place::Nowhere, Place::Readers)
+        }
+    };
+    if let Place::Memory(memory) = &found {
+        let (bytes, data) = memory.data_and_store_mut(&mut *caller);
+        if let Some(inner) = recorder(data).inner() {
+            inner.begin_amid_periods(bytes, entering);
+        }
+    }
+    if let Some(inner) = recorder(caller.data_mut()).inner() {
+        inner.cells.place = found;
+    }
+}
+
+/// Looks at the cells of a store: calls up to now are counted, or left out.
+///
+/// Cells in globals are read by a call of the guest, which takes fuel where the store counts
+/// it; where it does not return they are as they were.
+pub(crate) fn look<S: AsContextMut>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    rearm: Rearm,
+    counted: Counted,
+) {
+    let place = match recorder(store.as_context_mut().data_mut()).inner() {
+        Some(inner) => inner.cells.place.clone(),
+        None => return,
+    };
+    match place {
+        Place::Unknown | Place::Nowhere => {}
+        Place::Memory(memory) => {
+            let (bytes, data) = memory.data_and_store_mut(&mut *store);
+            let Some(inner) = recorder(data).inner() else { return };
+            let (cells, _) = bytes.as_chunks_mut();
+            for (id, cell) in cells.iter_mut().take(inner.module.functions.len()).enumerate() {
+                if inner.look(id, u32::from_le_bytes(*cell), rearm, counted) {
+                    *cell = [0; 4];
+                }
+            }
+        }
+        Place::Readers(readers) => {
+            let mut first = 0;
+            for reader in readers {
+                let mut left = vec![Val::I32(0); reader.ty(&mut *store).results().len()];
+                if reader.call(&mut *store, &[], &mut left).is_err() {
+                    return;
+                }
+                let mut context = store.as_context_mut();
+                let Some(inner) = recorder(context.data_mut()).inner() else { return };
+                for (at, left) in left.iter().enumerate() {
+                    // They are all zero now.
+                    let left = left.i32().unwrap_or(0).cast_unsigned();
+                    inner.look(first + at, left, Rearm::All, counted);
+                }
+                first += left.len();
+            }
+        }
+    }
+    if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
+        inner.cells.idled &= rearm == Rearm::None;
+    }
+}
+
+/// Sets the cells of some functions to zero, so that their next calls are timed.
+pub(crate) fn rearm<S: AsContextMut>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    functions: &[u32],
+) {
+    let place = match recorder(store.as_context_mut().data_mut()).inner() {
+        Some(inner) => inner.cells.place.clone(),
+        None => return,
+    };
+    match place {
+        Place::Unknown | Place::Nowhere => {}
+        Place::Memory(memory) => {
+            let (bytes, data) = memory.data_and_store_mut(store);
+            let Some(inner) = recorder(data).inner() else { return };
+            let (cells, _) = bytes.as_chunks_mut();
+            for &id in functions {
+                if let Some(cell) = cells.get_mut(id as usize)
+                    && inner.look(id as usize, u32::from_le_bytes(*cell), Rearm::All, Counted::Yes)
+                {
+                    *cell = [0; 4];
+                }
+            }
+        }
+        Place::Readers(_) => look(store, recorder, Rearm::All, Counted::Yes),
+    }
+}
+
+impl Inner {
+    /// Sets the cells of a new instance, all of which are zero, but for that of a function.
+    fn begin_amid_periods(&mut self, cells: &mut [u8], entering: u32) {
+        let Steering::Budget(controller) = &mut self.steering else { return };
+        let (cells, _) = cells.as_chunks_mut();
+        let functions = cells.iter_mut().zip(&mut self.cells.pending).zip(&self.cells.powers);
+        for (id, ((cell, pending), &power)) in functions.enumerate() {
+            if power > 0 && id as u32 != entering && !self.module.is_boundary(id as u32) {
+                *pending = controller.below(1 << power);
+                *cell = pending.to_le_bytes();
+            }
+        }
+    }
+
+    /// Takes up what a cell holds, and says whether it is to be set to zero.
+    fn look(&mut self, id: usize, left: u32, rearm: Rearm, counted: Counted) -> bool {
+        let (passed, zero) = self.cells.look(id, left, rearm);
+        if passed > 0 && counted == Counted::Yes {
+            let row = self.stats.function(id as u32);
+            self.stats.count(row, u64::from(passed));
+        }
+        zero
+    }
+
+    /// What is to be done with the cells when a trace begins.
+    pub(crate) fn rearm_at_start(&self) -> Rearm {
+        match (self.times_all(), self.cells.idled) {
+            (true, _) => Rearm::All,
+            (false, true) => Rearm::Late,
+            (false, false) => Rearm::None,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! How much a guest may make its host keep.
+
+use crate::frame::MAX_DEPTH;
+
+/// What a guest may make its host keep, for each store. What is past a quota is not recorded, and
+/// [counted](crate::Lost).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quotas {
+    /// Names of spans and metrics of the guest's own, in a trace: 1,000.
+    pub names: u32,
+    /// The bytes at which a name is cut: 256.
+    pub name_bytes: u32,
+    /// Attributes that a guest may give one span: 64.
+    pub attributes: u32,
+    /// The characters at which the value of such an attribute is cut: 200.
+    pub value_chars: u32,
+    /// The characters of all such values of one span: 1,000.
+    pub span_value_chars: u32,
+    /// The bytes that a guest may log in a trace: 1 MiB.
+    pub log_bytes: u64,
+    /// Spans, attributes, logs and metrics of the guest's own, each second: 10,000.
+    pub events_per_second: u32,
+    /// Spans of the guest's own that are open at a time: 1,000.
+    pub open_spans: u32,
+    /// Timed calls and spans that are open at a time: 65,536, and at most 1,048,576.
+    pub depth: u32,
+    /// Blocks of memory that are kept track of, of up to 70 bytes each: 1,048,576.
+    pub blocks: u32,
+    /// Paths of calls under which memory is allocated: 16,384.
+    pub paths: u32,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Quotas {
+            names: 1000,
+            name_bytes: 256,
+            attributes: 64,
+            value_chars: 200,
+            span_value_chars: 1000,
+            log_bytes: 1 << 20,
+            events_per_second: 10_000,
+            open_spans: 1000,
+            depth: 1 << 16,
+            blocks: 1 << 20,
+            paths: 1 << 14,
+        }
+    }
+}
+
+impl Quotas {
+    pub(crate) fn max_depth(&self) -> usize {
+        self.depth.min(MAX_DEPTH) as usize
+    }
+}

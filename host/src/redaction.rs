@@ -1,0 +1,87 @@
+//! What of a guest's words is passed on.
+
+use observe_collector::event::{Attribute, Value};
+
+/// What stands for a value that is not passed on.
+const REDACTED: &str = "<redacted>";
+
+/// Parts of keys whose values are secrets, in small letters.
+const SECRETS: [&str; 4] = ["password", "secret", "token", "key"];
+
+/// Which attributes of a guest's are passed on.
+///
+/// A guest chooses its keys, so a list of those that it must not use is easy to get around: for
+/// guests that are not trusted, give those that it [may use](Redaction::allow_only). In any case the
+/// value of a key that holds `password`, `secret`, `token` or `key`, in letters of any case, is
+/// replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redaction {
+    allowed: Option<Vec<String>>,
+}
+
+impl Redaction {
+    /// Lets only these keys through. One that ends with `*` stands for all that begin with the
+    /// rest.
+    pub fn allow_only(keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Redaction { allowed: Some(keys.into_iter().map(Into::into).collect()) }
+    }
+
+    /// Whether a key is passed on at all.
+    pub(crate) fn allows(&self, key: &str) -> bool {
+        let matches = |allowed: &String| match allowed.strip_suffix('*') {
+            Some(prefix) => key.starts_with(prefix),
+            None => key == allowed,
+        };
+        self.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(matches))
+    }
+
+    /// Replaces a value that is a secret by its key, and cuts a text after so many characters.
+    pub(crate) fn clean(&self, attribute: &mut Attribute, chars: usize) {
+        let key = attribute.key.to_ascii_lowercase();
+        if SECRETS.iter().any(|secret| key.contains(secret)) {
+            attribute.value = REDACTED.into();
+        }
+        if let Value::String(text) = &mut attribute.value
+            && let Some((end, _)) = text.char_indices().nth(chars)
+        {
+            text.truncate(end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaned(key: &'static str, value: &str) -> Value {
+        let mut attribute = Attribute::new(key, value);
+        Redaction::default().clean(&mut attribute, 200);
+        attribute.value
+    }
+
+    #[test]
+    fn secrets_are_known_by_their_keys() {
+        for key in ["password", "user.Password", "SECRET_SAUCE", "access_token", "apiKey"] {
+            assert_eq!(cleaned(key, "hunter2"), "<redacted>".into(), "{key}");
+        }
+        assert_eq!(cleaned("user.name", "hunter2"), "hunter2".into());
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        let long = "ä".repeat(300);
+        assert_eq!(cleaned("text", &long), "ä".repeat(200).into());
+        assert_eq!(cleaned("text", &long[..400]), "ä".repeat(200).into());
+    }
+
+    #[test]
+    fn only_what_is_allowed_passes() {
+        let redaction = Redaction::allow_only(["user.plan", "http.*"]);
+        for (key, allowed) in
+            [("user.plan", true), ("user.plan2", false), ("http.route", true), ("httproute", false)]
+        {
+            assert_eq!(redaction.allows(key), allowed, "{key}");
+        }
+        assert!(Redaction::default().allows("anything"));
+    }
+}

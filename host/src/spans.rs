@@ -1,0 +1,141 @@
+//! From frames that are kept to the records of spans.
+
+use observe_collector::event::{Attribute, SpanDetail, SpanNumber, SpanRecord, Status, SymbolId};
+
+use crate::clock::Ticks;
+use crate::frame::{End, Extra, Frame, Kind};
+use crate::recorder::{Inner, Steering};
+use crate::stats::{RowId, What};
+
+/// Each time that the callees of a function were looked at, its calls must take twice the time
+/// of their own before that is done again; so often at most.
+const MAX_PATIENCE: u32 = 20;
+
+impl Inner {
+    /// Closes a frame that is not on the stack any more, unless it is both short and
+    /// of no interest.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn close_with_care(&mut self, frame: Frame, now: Ticks, end: End) {
+        let extra = if frame.has_extra { self.extras.pop() } else { None };
+        let suspended = self.suspended.ticks().wrapping_sub(frame.suspended);
+        let elapsed = now.since(frame.start);
+        if frame.kind == Kind::Guest {
+            self.guarded.open = self.guarded.open.saturating_sub(1);
+        }
+        if let Some(more) = self.stats.more(frame.row) {
+            more.errors += u64::from(end != End::Returned);
+            more.suspended = more.suspended.saturating_add(suspended);
+            let own = elapsed.saturating_sub(frame.children).saturating_sub(suspended);
+            if own >= self.unexplained_ticks << more.explained.min(MAX_PATIENCE)
+                && matches!(self.steering, Steering::Budget(_))
+            {
+                more.explained += 1;
+                self.explain(frame.row);
+            }
+        }
+        let of_interest = extra.as_ref().is_some_and(Extra::is_of_interest);
+        if elapsed < self.min_ticks && !frame.is_numbered() && !of_interest {
+            self.folded += 1;
+            if let Some(extra) = extra
+                && let Some(parent) = self.extra()
+            {
+                parent.growth += extra.growth;
+            }
+            return;
+        }
+        self.keep(frame, extra.unwrap_or_default(), suspended, now, end);
+    }
+
+    /// Makes a span of a frame that is not on the stack any more.
+    fn keep(&mut self, frame: Frame, extra: Extra, suspended: u64, now: Ticks, end: End) {
+        let parent = match self.number_open() {
+            Ok(parent) => parent,
+            Err(TooMany) => return self.lost.too_many += 1,
+        };
+        let Some(trace) = &mut self.trace else { return };
+        let Some(number) = frame.number().or_else(|| trace.next_number()) else {
+            return self.lost.too_many += 1;
+        };
+        let Extra { mut detail, growth, .. } = extra;
+        let symbol = match self.stats.more(frame.row).map(|more| more.what) {
+            Some(What::Function(id)) => Some(SymbolId(id)),
+            Some(What::Named(name)) => {
+                detail.name = Some(self.names.get(name).to_owned());
+                None
+            }
+            None => None,
+        };
+        detail.attributes.extend(growth.attributes());
+        if end == End::Thrown {
+            detail.attributes.push(Attribute::new("error.type", "exception"));
+        }
+        if suspended > 0 {
+            let seconds = trace.scale.nanos(suspended) as f64 / 1e9;
+            detail.attributes.push(Attribute::new("wasm.suspended.time", seconds));
+        }
+        trace.kept += 1;
+        trace.add_span(SpanRecord {
+            start_unix_nanos: trace.scale.unix_nanos(frame.start),
+            end_unix_nanos: trace.scale.unix_nanos(now.max(frame.start)),
+            number,
+            parent,
+            symbol,
+            status: if end == End::Returned { Status::Unset } else { Status::Error },
+            detail: (detail != SpanDetail::default()).then(|| Box::new(detail)),
+        });
+    }
+
+    /// Numbers what is open, so that it is kept, and gives the number of the innermost.
+    pub(crate) fn number_open(&mut self) -> Result<Option<SpanNumber>, TooMany> {
+        let Some(trace) = &mut self.trace else { return Ok(None) };
+        let unnumbered = self.stack.iter_mut().rev().take_while(|frame| !frame.is_numbered());
+        for frame in unnumbered {
+            // Without a number for its parent a span would stand as a second root.
+            frame.set_number(trace.next_number().ok_or(TooMany)?);
+        }
+        Ok(self.stack.last().and_then(Frame::number))
+    }
+
+    /// Opens a span of the host's own; says whether it is kept however short it is. `None` if
+    /// the stack is too deep.
+    pub(crate) fn open_host(&mut self, detail: SpanDetail, is_kept: bool) -> Option<usize> {
+        let depth = self.open(Kind::Host, RowId::NONE, 1)?.depth;
+        let extra = self.extra()?;
+        (extra.detail, extra.is_kept) = (detail, is_kept);
+        Some(depth)
+    }
+
+    /// Closes everything from the given depth on. `failed` spans get the status of an error; the
+    /// innermost learns why, and so does the log.
+    pub(crate) fn close_from(&mut self, depth: usize, failure: Option<SpanDetail>) {
+        let now = self.now();
+        let end = if failure.is_some() { End::Failed } else { End::Returned };
+        if let Some(failure) = failure
+            && let Some(extra) = self.extra()
+        {
+            extra.detail.status_message = failure.status_message;
+            extra.detail.attributes.extend(failure.attributes);
+        }
+        while self.stack.len() > depth {
+            self.close(now, end);
+        }
+    }
+
+    /// What the root span will say.
+    pub(crate) fn root_detail(&mut self) -> Option<&mut SpanDetail> {
+        let root = self.stack.first().filter(|frame| frame.has_extra)?;
+        debug_assert!(root.kind == Kind::Host);
+        self.extras.first_mut().map(|extra| &mut extra.detail)
+    }
+}
+
+/// The trace has 2³² spans already.
+pub(crate) struct TooMany;
+
+impl Extra {
+    /// Whether it is worth a span, however short.
+    fn is_of_interest(&self) -> bool {
+        self.is_kept || !self.detail.attributes.is_empty() || !self.detail.status_message.is_empty()
+    }
+}

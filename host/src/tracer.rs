@@ -1,0 +1,329 @@
+//! Traces of stores: what an embedder calls around the calls of its guests.
+
+use std::fmt;
+use std::sync::Arc;
+
+use observe_collector::event::{Attribute, Severity, SpanDetail};
+use wasmtime::{AsContext, AsContextMut, Instance, InstancePre, WasmBacktrace};
+
+use crate::cells::{self, Counted, Rearm};
+use crate::context::TraceContext;
+use crate::cpu::thread_time;
+use crate::failure::Failure;
+use crate::observer::Observer;
+use crate::recorder::Recorder;
+use crate::report::Report;
+use crate::suspended::Suspended;
+use crate::trace::{Outcome, Taken, TraceOptions};
+
+/// Makes traces of the stores with data of type `T` that use its linker.
+///
+/// Cheap to clone. [`Observer::tracer`] makes one.
+pub struct Tracer<T: 'static> {
+    observer: Observer,
+    recorder: Arc<RecorderOf<T>>,
+}
+
+type RecorderOf<T> = dyn Fn(&mut T) -> &mut Recorder + Send + Sync;
+
+impl<T> Clone for Tracer<T> {
+    fn clone(&self) -> Self {
+        Tracer { observer: self.observer.clone(), recorder: Arc::clone(&self.recorder) }
+    }
+}
+
+impl<T> fmt::Debug for Tracer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracer").field("observer", &self.observer).finish_non_exhaustive()
+    }
+}
+
+/// What came of work that was traced.
+#[derive(Debug)]
+#[must_use]
+pub struct Traced<R> {
+    /// What the work gave.
+    pub result: wasmtime::Result<R>,
+    /// What the trace told; `None` where the work was a span of a trace that had begun before, and
+    /// where the observer is disabled.
+    pub report: Option<Report>,
+}
+
+/// What a trace began with.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Began {
+    pub(crate) fuel: Option<u64>,
+    depth: Depth,
+}
+
+/// Where the span of some work is on the shadow stack.
+#[derive(Clone, Copy, Default)]
+enum Depth {
+    /// There is none.
+    #[default]
+    Nowhere,
+    /// It is the root of a trace.
+    Root,
+    At(usize),
+}
+
+impl<T: 'static> Tracer<T> {
+    pub(crate) fn new(
+        observer: Observer,
+        recorder: impl Fn(&mut T) -> &mut Recorder + Send + Sync + 'static,
+    ) -> Self {
+        Tracer { observer, recorder: Arc::new(recorder) }
+    }
+
+    /// The observer it is of.
+    pub fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// Does some work with a store, such as to instantiate a module and to call it, and makes
+    /// a trace of it.
+    ///
+    /// Its root span takes the name of the options, and every span that begins in the meantime
+    /// stands below. If the work fails, the spans that are open at that moment end with it,
+    /// the innermost with the error, and the next trace starts clean. Work in a store whose trace
+    /// has begun already, as in a function of the host, is a span of that trace, under the innermost
+    /// open one; of the options, then, only name and attributes count.
+    ///
+    /// # Panics
+    ///
+    /// As `work` does; its spans are closed first.
+    ///
+    /// # Overhead
+    ///
+    /// The first trace in a process takes up to 5 ms, to calibrate the clock. Each takes some
+    /// microseconds, to read the cells of the instance and to put its functions in order.
+    pub fn trace<S, R>(
+        &self,
+        store: &mut S,
+        options: TraceOptions,
+        work: impl FnOnce(&mut S) -> wasmtime::Result<R>,
+    ) -> Traced<R>
+    where
+        S: AsContextMut<Data = T>,
+    {
+        let cpu = thread_time();
+        let mut open = Open { tracer: self, began: self.begin(store, options), store };
+        let result = work(open.store);
+        let cpu = thread_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
+        let report = open.close(&result, cpu);
+        Traced { result, report }
+    }
+
+    /// Instantiates a module as [`InstancePre::instantiate`] does, and makes a span of that, in
+    /// which calls of its start function stand. Like a call it is folded where it is short.
+    ///
+    /// # Errors
+    ///
+    /// Those of wasmtime.
+    pub fn instantiate<S>(
+        &self,
+        store: &mut S,
+        module: &InstancePre<T>,
+    ) -> wasmtime::Result<Instance>
+    where
+        S: AsContextMut<Data = T>,
+    {
+        let began = self.begin_instantiation(store);
+        let instance = module.instantiate(store.as_context_mut());
+        self.end_instantiation(store, began, instance.is_err());
+        instance
+    }
+
+    pub(crate) fn begin_instantiation<S>(&self, store: &mut S) -> Option<usize>
+    where
+        S: AsContextMut<Data = T>,
+    {
+        let mut store = store.as_context_mut();
+        let inner = self.of(store.data_mut()).inner()?;
+        // Another instance has other cells.
+        inner.cells.forget();
+        inner.trace.as_ref()?;
+        let detail = SpanDetail { name: Some("instantiate".to_owned()), ..SpanDetail::default() };
+        inner.open_host(detail, false)
+    }
+
+    pub(crate) fn end_instantiation<S>(&self, store: &mut S, began: Option<usize>, failed: bool)
+    where
+        S: AsContextMut<Data = T>,
+    {
+        // Where it failed, the trace wants to know where.
+        if failed {
+            return;
+        }
+        let mut store = store.as_context_mut();
+        if let (Some(inner), Some(depth)) = (self.of(store.data_mut()).inner(), began) {
+            inner.close_instantiation(depth);
+        }
+    }
+
+    /// Takes a sample of the guest's stack, as from
+    /// [`epoch_deadline_callback`](wasmtime::Store::epoch_deadline_callback): the second source,
+    /// beside the hooks, for what takes long right now. The functions on the stack are
+    /// timed from their next call on, if they are hooked.
+    ///
+    /// It does nothing outside of a trace.
+    ///
+    /// # Overhead
+    ///
+    /// Some microseconds for each ten calls on the stack.
+    pub fn sample<S>(&self, store: &mut S)
+    where
+        S: AsContextMut<Data = T>,
+    {
+        let mut store = store.as_context_mut();
+        if self.of(store.data_mut()).inner().is_none_or(|inner| inner.trace.is_none()) {
+            return;
+        }
+        let backtrace = WasmBacktrace::force_capture(&store);
+        let Some(inner) = self.of(store.data_mut()).inner() else { return };
+        let slow = inner.add_sample(&backtrace);
+        cells::rearm(&mut store, |data| self.of(data), &slow);
+    }
+
+    /// Where the waiting of a trace is noted; `None` where there is none.
+    pub(crate) fn suspended<S>(&self, store: &mut S) -> Option<Arc<Suspended>>
+    where
+        S: AsContextMut<Data = T>,
+    {
+        let mut store = store.as_context_mut();
+        let inner = self.of(store.data_mut()).inner()?;
+        Some(Arc::clone(&inner.suspended))
+    }
+
+    fn of<'d>(&self, data: &'d mut T) -> &'d mut Recorder {
+        (self.recorder)(data)
+    }
+
+    /// Begins a trace, or a span of the one that has begun.
+    pub(crate) fn begin<S>(&self, store: &mut S, options: TraceOptions) -> Began
+    where
+        S: AsContextMut<Data = T>,
+    {
+        let mut context = store.as_context_mut();
+        let Some(inner) = self.of(context.data_mut()).inner() else { return Began::default() };
+        if inner.trace.is_some() {
+            let depth = inner.open_host(options.into_detail(), true);
+            return Began { fuel: None, depth: depth.map_or(Depth::Nowhere, Depth::At) };
+        }
+        inner.start(options);
+        let rearm = inner.rearm_at_start();
+        // What a call of the cells' reader takes is not the trace's.
+        cells::look(store, |data| self.of(data), rearm, Counted::No);
+        let fuel = store.as_context().get_fuel().ok();
+        Began { fuel, depth: Depth::Root }
+    }
+
+    /// Ends what [`begin`](Self::begin) began.
+    fn end<S>(
+        &self,
+        store: &mut S,
+        began: Began,
+        error: Option<&wasmtime::Error>,
+        cpu: Option<std::time::Duration>,
+    ) -> Option<Report>
+    where
+        S: AsContextMut<Data = T>,
+    {
+        let depth = match began.depth {
+            Depth::Nowhere => return None,
+            Depth::Root => 0,
+            Depth::At(depth) => depth,
+        };
+        let left = store.as_context().get_fuel().ok();
+        let fuel = began.fuel.zip(left).map(|(before, left)| before.saturating_sub(left));
+        if depth == 0 {
+            // What stands open is over, and the reader of the cells is no part of it.
+            cells::look(store, |data| self.of(data), Rearm::None, Counted::Yes);
+        }
+        let exit = error.and_then(|error| self.observer.0.exit_status.as_ref()?(error));
+        let mut store = store.as_context_mut();
+        let inner = self.of(store.data_mut()).inner()?;
+        let failure =
+            error.filter(|_| exit.is_none()).map(|error| Failure::of_guest(&inner.module, error));
+        let outcome = match (exit, &failure) {
+            (Some(status), _) => Outcome::Exited(status),
+            (None, Some(failure)) => Outcome::Failed(failure),
+            (None, None) => Outcome::Returned,
+        };
+        match depth {
+            0 => inner.finish(outcome, Taken { cpu, fuel }),
+            depth => {
+                inner.close_scope(depth, outcome);
+                None
+            }
+        }
+    }
+}
+
+/// A trace, or a span, that is open while work is done with its store.
+pub(crate) struct Open<'o, T: 'static, S: AsContextMut<Data = T>> {
+    pub(crate) tracer: &'o Tracer<T>,
+    pub(crate) began: Began,
+    pub(crate) store: &'o mut S,
+}
+
+impl<T: 'static, S: AsContextMut<Data = T>> Open<'_, T, S> {
+    pub(crate) fn close<R>(
+        &mut self,
+        result: &wasmtime::Result<R>,
+        cpu: Option<std::time::Duration>,
+    ) -> Option<Report> {
+        let began = std::mem::take(&mut self.began);
+        self.tracer.end(self.store, began, result.as_ref().err(), cpu)
+    }
+}
+
+impl<T: 'static, S: AsContextMut<Data = T>> Drop for Open<'_, T, S> {
+    fn drop(&mut self) {
+        // Closed already, unless the work panicked, or its future was dropped.
+        let depth = match self.began.depth {
+            Depth::Nowhere => return,
+            Depth::Root => 0,
+            Depth::At(depth) => depth,
+        };
+        let mut store = self.store.as_context_mut();
+        let Some(inner) = self.tracer.of(store.data_mut()).inner() else { return };
+        let (error_type, why) = match std::thread::panicking() {
+            true => ("panic", "the host panicked"),
+            false => ("cancelled", "the future was dropped"),
+        };
+        match depth {
+            0 => inner.abandon(error_type, why),
+            depth => inner.close_from(depth, Some(Failure::of_host(error_type, why).detail())),
+        }
+    }
+}
+
+/// What an embedder adds to the innermost open span, as in a function of its own that the guest
+/// calls: there that is the span of this call.
+impl Recorder {
+    /// Gives the innermost open span an attribute. It is kept then, however short it is.
+    pub fn attribute(&mut self, attribute: Attribute) {
+        if let Some(inner) = self.inner()
+            && inner.trace.is_some()
+            && let Some(extra) = inner.extra()
+        {
+            extra.detail.attributes.push(attribute);
+        }
+    }
+
+    /// Logs something, tied to the innermost open span.
+    pub fn log(&mut self, severity: Severity, body: impl Into<String>, attributes: Vec<Attribute>) {
+        if let Some(inner) = self.inner()
+            && inner.trace.is_some()
+        {
+            inner.log(severity, body.into(), attributes);
+        }
+    }
+
+    /// The context of the innermost open span, for calls that go out: `to_string` makes a
+    /// `traceparent` of it. `None` outside of a trace.
+    pub fn context(&mut self) -> Option<TraceContext> {
+        self.inner()?.current_context()
+    }
+}
