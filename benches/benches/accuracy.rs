@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use observe_benches::{Args, Program, Result, Spread};
-use observe_host::{FunctionRow, ObservedModule, Outcome, Overhead, Recorder, TraceOptions};
+use observe_host::{
+    FunctionRow, ObservedModule, Observer, Overhead, Recorder, TraceOptions, Tracer,
+};
 use observe_instrumenter::Selection;
 use wasmtime::{Engine, InstancePre, Linker, Store};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
@@ -28,7 +30,8 @@ struct State {
 struct Subject {
     program: Program,
     observed: ObservedModule,
-    instance: InstancePre<State>,
+    tracer: Tracer<State>,
+    linked: InstancePre<State>,
 }
 
 /// What one run told.
@@ -47,8 +50,8 @@ struct Truth {
 fn main() -> Result<()> {
     let args = Args::read(9);
     println!("Of {} runs under a budget of 5 %.\n", args.rounds);
-    println!("| program | functions | error, median | p90 | worst | not told | calls, worst |");
-    println!("|---|---|---|---|---|---|---|");
+    println!("| program | functions | error, median | p90 | worst | calls, worst |");
+    println!("|---|---|---|---|---|---|");
     for (name, program) in [
         ("gofmt", (|| Program::gofmt(Program::FORMATTED)) as fn() -> Result<Option<Program>>),
         ("nextpnr", || Program::nextpnr(Program::PLACED)),
@@ -70,9 +73,9 @@ impl Subject {
         let observed = ObservedModule::new(&Engine::default(), &program.wasm, &Selection::all())?;
         let mut linker = Linker::new(observed.module().engine());
         p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)?;
-        observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)?;
-        let instance = linker.instantiate_pre(observed.module())?;
-        Ok(Subject { program, observed, instance })
+        let tracer = Observer::default().tracer(&mut linker, |state| &mut state.recorder)?;
+        let linked = linker.instantiate_pre(observed.module())?;
+        Ok(Subject { program, observed, tracer, linked })
     }
 
     /// A row of the table.
@@ -80,21 +83,17 @@ impl Subject {
         let truth = self.truth()?;
         let mut errors = [const { Vec::new() }; 3];
         let mut calls = Vec::new();
-        let mut untold = 0;
         for _ in 0..rounds {
             let told = self.run(Overhead::budget(5.0))?;
             let rows = by_name(&told.functions);
             let mut of_run = Vec::new();
             let mut worst_count = 0.0f64;
-            untold = 0;
             for (name, truth) in &truth {
                 let row = rows.get(name.as_str());
                 let count = row.map_or(0, |row| row.calls);
                 worst_count = worst_count.max(error(count as f64, truth.calls as f64));
-                match row.and_then(|row| row.total_nanos) {
-                    Some(nanos) => of_run.push(error(nanos as f64, truth.nanos)),
-                    None => untold += 1,
-                }
+                let nanos = row.map_or(0, |row| row.sum_nanos);
+                of_run.push(error(nanos as f64, truth.nanos));
             }
             of_run.sort_by(f64::total_cmp);
             for (errors, part) in errors.iter_mut().zip([0.5, 0.9, 1.0]) {
@@ -104,7 +103,7 @@ impl Subject {
         }
         let [median, p90, worst] = errors.map(Spread::of);
         Ok(format!(
-            "| {} | {} | {median:.1} % | {p90:.1} % | {worst:.1} % | {untold} | {:.3} % |",
+            "| {} | {} | {median:.1} % | {p90:.1} % | {worst:.1} % | {:.3} % |",
             self.program.about,
             truth.len(),
             Spread::of(calls),
@@ -119,7 +118,7 @@ impl Subject {
         let tables: Vec<_> = runs.iter().map(|run| by_name(&run.functions)).collect();
         let first = tables.first().ok_or("there was no run")?;
         let truth = first.iter().map(|(name, row)| {
-            let nanos = tables.iter().filter_map(|table| table.get(name)?.total_nanos);
+            let nanos = tables.iter().filter_map(|table| Some(table.get(name)?.sum_nanos));
             let nanos = Spread::of(nanos.map(|nanos| nanos as f64)).median;
             ((*name).to_owned(), Truth { calls: row.calls, nanos })
         });
@@ -128,17 +127,16 @@ impl Subject {
 
     fn run(&self, overhead: Overhead) -> Result<Told> {
         let sandbox = self.program.sandbox()?;
-        let mut recorder = self.observed.recorder();
-        recorder.start(TraceOptions::new("bench").overhead(overhead));
-        let engine = self.instance.module().engine();
+        let recorder = self.tracer.observer().recorder(&self.observed);
+        let engine = self.linked.module().engine();
         let mut store = Store::new(engine, State { wasi: sandbox.wasi, recorder });
-        let instance = self.instance.instantiate(&mut store)?;
-        let done = self.program.run(&mut store, &instance, &sandbox.stdout)?;
-        let cells = self.observed.take_cells(&mut store, &instance)?;
-        let recorder = &mut store.data_mut().recorder;
-        recorder.settle(cells);
-        let report = recorder.finish(Outcome::Returned).ok_or("no trace was started")?;
-        Ok(Told { time: done.time, functions: report.functions })
+        let options = TraceOptions::new("bench").overhead(overhead);
+        let traced = self.tracer.trace(&mut store, options, |store| {
+            let instance = self.tracer.instantiate(store, &self.linked)?;
+            Ok(self.program.run(store, &instance, &sandbox.stdout))
+        });
+        let report = traced.report.ok_or("there was a trace already")?;
+        Ok(Told { time: traced.result??.time, functions: report.functions })
     }
 }
 

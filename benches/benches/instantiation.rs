@@ -1,5 +1,5 @@
-//! What observing costs before a guest runs: its recorder, its store, its instance, and
-//! what it takes to drop them.
+//! What observing costs before a guest runs and after: its recorder, its store, its instance,
+//! its trace, and what it takes to drop them.
 //!
 //! `cargo bench -p observe-benches --bench instantiation -- [ROUNDS] [MODULE...]`
 //!
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use observe_benches::{Args, Program, Result, Spread};
-use observe_host::{ObservedModule, Recorder, TraceOptions};
+use observe_host::{ObservedModule, Observer, Recorder, TraceOptions, Tracer};
 use observe_instrumenter::{Cells, Module as Parsed, Plan, Selection};
 use wasmtime::{Config, Engine, InstancePre, Linker, Module, PoolingAllocationConfig, Store};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
@@ -19,7 +19,7 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 const STORES: usize = 50;
 
 /// What is measured of a store, in this order.
-const STEPS: [&str; 4] = ["recorder", "store", "instance", "drop"];
+const STEPS: [&str; 5] = ["recorder", "store", "instance", "trace", "drop"];
 
 /// Which step is the instantiation proper.
 const INSTANCE: usize = 2;
@@ -40,8 +40,9 @@ struct State {
 struct Contender {
     allocator: &'static str,
     name: &'static str,
-    observed: Option<ObservedModule>,
-    instance: InstancePre<State>,
+    /// What observes it, where the module has hooks.
+    observed: Option<(Tracer<State>, ObservedModule)>,
+    linked: InstancePre<State>,
     /// The place of the uninstrumented module in the same engine.
     baseline: usize,
     /// For each round, nanoseconds a store of each step.
@@ -58,9 +59,10 @@ impl Contender {
     ) -> Result<Self> {
         let mut linker = Linker::new(module.engine());
         p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)?;
-        observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)?;
-        let instance = linker.instantiate_pre(module)?;
-        Ok(Contender { allocator, name, observed, instance, baseline, rounds: Vec::new() })
+        let tracer = Observer::default().tracer(&mut linker, |state| &mut state.recorder)?;
+        let linked = linker.instantiate_pre(module)?;
+        let observed = observed.map(|observed| (tracer, observed));
+        Ok(Contender { allocator, name, observed, linked, baseline, rounds: Vec::new() })
     }
 
     /// Makes stores and instances, one after the other.
@@ -74,24 +76,25 @@ impl Contender {
                 steps[number].push((now - last).as_nanos() as f64);
                 last = now;
             };
-            let recorder = self.recorder();
+            let recorder = match &self.observed {
+                None => Recorder::default(),
+                Some((tracer, observed)) => tracer.observer().recorder(observed),
+            };
             step(0);
-            let mut store = Store::new(self.instance.module().engine(), State { wasi, recorder });
+            let mut store = Store::new(self.linked.module().engine(), State { wasi, recorder });
             step(1);
-            self.instance.instantiate(&mut store)?;
+            self.linked.instantiate(&mut store)?;
             step(2);
-            drop(store);
+            if let Some((tracer, _)) = &self.observed {
+                let options = TraceOptions::new("bench");
+                let traced = tracer.trace(&mut store, options, |_| Ok(()));
+                traced.result?;
+            }
             step(3);
+            drop(store);
+            step(4);
         }
         Ok(steps.map(|nanos| Spread::of(nanos).median))
-    }
-
-    /// A recorder with its trace, where the module has hooks.
-    fn recorder(&self) -> Recorder {
-        let Some(observed) = &self.observed else { return Recorder::default() };
-        let mut recorder = observed.recorder();
-        recorder.start(TraceOptions::new("bench"));
-        recorder
     }
 }
 

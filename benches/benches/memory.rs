@@ -3,18 +3,18 @@
 //! `cargo bench -p observe-benches --bench memory -- [PROGRAM...] [many]`
 //!
 //! Each row is of a process of its own, in which nothing else was allocated before. In it so
-//! many stores are made, in each of which the program runs, and all are kept: with their
-//! traces open, as they are at most. What the heap holds is counted by the allocator; what is
-//! resident, by the system, which also has what is mapped: the memory with the cells, say.
+//! many stores are made, in each of which the program runs in a trace, and all are kept. What
+//! the heap holds is counted by the allocator; what is resident, by the system, which also has
+//! what is mapped: the memory with the cells, say.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use observe_benches::memory::{Counting, allocated_in};
+use observe_benches::memory::{Counting, allocated_in, allocated_now};
 use observe_benches::{Args, Program, Result};
 use observe_collector::event::Chunk;
 use observe_collector::{Collector, Counts, Exporter};
-use observe_host::{ObservedModule, Outcome, Overhead, Recorder, TraceOptions};
+use observe_host::{ObservedModule, Observer, Overhead, Recorder, TraceOptions, Tracer};
 use observe_instrumenter::Selection;
 use serde::{Deserialize, Serialize};
 use wasmtime::{Engine, InstancePre, Linker, Module, Store};
@@ -56,10 +56,10 @@ enum Way {
 /// What came of it, in bytes a store if not said otherwise.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Taken {
-    /// What the heap holds while the traces are open.
+    /// What the heap holds at the end of the work, when the trace is still open.
+    heap_in_trace: f64,
+    /// What it holds when the trace has ended, and the store is still there.
     heap: f64,
-    /// What it holds when they have ended, and the stores are still there.
-    heap_after: f64,
     resident: f64,
     /// Of the process, in all.
     resident_in_all: f64,
@@ -106,14 +106,13 @@ impl Way {
         }
     }
 
-    fn options(self) -> Option<TraceOptions> {
-        let overhead = match self {
-            Way::Uninstrumented => return None,
-            Way::Off => Overhead::off(),
-            Way::Budget => Overhead::budget(5.0),
-            Way::All | Way::Collected => Overhead::all(),
-        };
-        Some(TraceOptions::new("bench").overhead(overhead))
+    fn overhead(self) -> Option<Overhead> {
+        match self {
+            Way::Uninstrumented => None,
+            Way::Off => Some(Overhead::off()),
+            Way::Budget => Some(Overhead::budget(5.0)),
+            Way::All | Way::Collected => Some(Overhead::all()),
+        }
     }
 }
 
@@ -128,7 +127,9 @@ fn main() -> Result<()> {
         Guest::ALL.into_iter().filter(|program| args.wants(program.name())).collect();
     if !programs.is_empty() {
         println!("beside the guest's, a live store; all functions hooked\n");
-        println!("| program | contender | heap, trace open | heap, trace ended | resident |");
+        println!(
+            "| program | contender | heap, in a trace | heap, after it | resident, after it |"
+        );
         println!("|---|---|---|---|---|");
     }
     for program in programs {
@@ -146,8 +147,8 @@ fn main() -> Result<()> {
                 "| {} | {} | {} | {} | {} |",
                 program.name(),
                 way.name(),
+                beside(|taken| taken.heap_in_trace),
                 beside(|taken| taken.heap),
-                beside(|taken| taken.heap_after),
                 beside(|taken| taken.resident),
             );
         }
@@ -191,6 +192,13 @@ struct State {
     recorder: Recorder,
 }
 
+/// What makes stores in which the program has run.
+struct Maker {
+    program: Program,
+    linked: InstancePre<State>,
+    observed: Option<(Tracer<State>, ObservedModule)>,
+}
+
 fn measure(job: Job) -> Result<Taken> {
     let program = job.program.program()?.ok_or(observe_benches::NO_CORPUS)?;
     let engine = Engine::default();
@@ -202,65 +210,70 @@ fn measure(job: Job) -> Result<Taken> {
         None => Module::new(&engine, &program.wasm)?,
         Some(observed) => observed.module().clone(),
     };
-    let mut linker = Linker::new(&engine);
-    p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)?;
-    observe_host::add_to_linker(&mut linker, |state: &mut State| &mut state.recorder)?;
-    let instance = linker.instantiate_pre(&module)?;
-    let live = |count, options: Option<TraceOptions>| -> Result<Vec<Store<State>>> {
-        (0..count).map(|_| store(&program, &instance, observed.as_ref(), options.clone())).collect()
-    };
-    // What is made once in a process does not count.
-    drop(live(2, job.way.options())?);
-
-    let threads = status("Threads")?;
     let collector = match job.way {
         Way::Collected => Some(Collector::builder().exporter(Box::new(Forgetful)).start()),
         _ => None,
     };
-    let options = job.way.options().map(|options| match &collector {
-        Some(collector) => options.sink(collector.handle()),
-        None => options,
-    });
-    let resident = status("VmRSS")? * 1024;
-    let (stores, open) = allocated_in(|| live(job.stores, options));
-    let mut stores = stores?;
+    let mut builder = Observer::builder();
+    if let Some(overhead) = job.way.overhead() {
+        builder = builder.overhead(overhead);
+    }
+    if let Some(collector) = &collector {
+        builder = builder.sink(collector.handle());
+    }
+    let mut linker = Linker::new(&engine);
+    p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)?;
+    let tracer = builder.build().tracer(&mut linker, |state| &mut state.recorder)?;
+    let linked = linker.instantiate_pre(&module)?;
+    let maker = Maker { program, linked, observed: observed.map(|observed| (tracer, observed)) };
+    // What is made once in a process does not count.
+    drop(maker.stores(2)?);
+
+    let (threads, resident) = (status("Threads")?, status("VmRSS")? * 1024);
+    let (made, allocated) = allocated_in(|| maker.stores(job.stores));
+    let made = made?;
     if let Some(collector) = &collector {
         collector.flush(Duration::from_secs(10));
     }
-    let resident_in_all = status("VmRSS")? * 1024;
-    let threads_now = status("Threads")?;
-    let ((), ended) = allocated_in(|| {
-        for store in &mut stores {
-            store.data_mut().recorder.finish(Outcome::Returned);
-        }
-    });
+    let (threads_now, resident_in_all) = (status("Threads")?, status("VmRSS")? * 1024);
     let a_store = |bytes: f64| bytes / job.stores as f64;
     Ok(Taken {
-        heap: a_store(open.left as f64),
-        heap_after: a_store((open.left + ended.left) as f64),
+        heap_in_trace: a_store(made.iter().map(|(_, in_trace)| *in_trace as f64).sum()),
+        heap: a_store(allocated.left as f64),
         resident: a_store(resident_in_all as f64 - resident as f64),
         resident_in_all: resident_in_all as f64,
         threads: threads_now.saturating_sub(threads),
     })
 }
 
-/// A store in which the program has run.
-fn store(
-    program: &Program,
-    instance: &InstancePre<State>,
-    observed: Option<&ObservedModule>,
-    options: Option<TraceOptions>,
-) -> Result<Store<State>> {
-    let sandbox = program.sandbox()?;
-    let recorder = observed.map(ObservedModule::recorder).unwrap_or_default();
-    let engine = instance.module().engine();
-    let mut store = Store::new(engine, State { wasi: sandbox.wasi, recorder });
-    if let Some(options) = options {
-        store.data_mut().recorder.start(options);
+impl Maker {
+    /// Stores in which the program has run, and what each held on the heap before its trace ended.
+    fn stores(&self, count: usize) -> Result<Vec<(Store<State>, isize)>> {
+        (0..count).map(|_| self.store()).collect()
     }
-    let instance = instance.instantiate(&mut store)?;
-    program.run(&mut store, &instance, &sandbox.stdout)?;
-    Ok(store)
+
+    fn store(&self) -> Result<(Store<State>, isize)> {
+        let before = allocated_now();
+        let sandbox = self.program.sandbox()?;
+        let recorder = match &self.observed {
+            None => Recorder::default(),
+            Some((tracer, observed)) => tracer.observer().recorder(observed),
+        };
+        let state = State { wasi: sandbox.wasi, recorder };
+        let mut store = Store::new(self.linked.module().engine(), state);
+        let Some((tracer, _)) = &self.observed else {
+            let instance = self.linked.instantiate(&mut store)?;
+            self.program.run(&mut store, &instance, &sandbox.stdout)?;
+            return Ok((store, allocated_now() - before));
+        };
+        let traced = tracer.trace(&mut store, TraceOptions::new("bench"), |store| {
+            let instance = tracer.instantiate(store, &self.linked)?;
+            let done = self.program.run(store, &instance, &sandbox.stdout);
+            Ok(done.map(|_| allocated_now() - before))
+        });
+        let in_trace = traced.result??;
+        Ok((store, in_trace))
+    }
 }
 
 /// A number of what Linux tells of this process.

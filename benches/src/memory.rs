@@ -66,3 +66,8 @@ pub fn allocated_in<R>(work: impl FnOnce() -> R) -> (R, Allocated) {
     let left = LIVE.load(Ordering::Relaxed);
     (result, Allocated { left, peak: PEAK.load(Ordering::Relaxed).unsigned_abs() })
 }
+
+/// The bytes that are allocated within [`allocated_in`] up to now, less those that were freed.
+pub fn allocated_now() -> isize {
+    LIVE.load(Ordering::Relaxed)
+}

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use observe_benches::{Done, Program, Result};
+use observe_benches::{Done, Program, Result, Stdout};
 use observe_host::Recorder;
-use wasmtime::{Engine, GuestProfiler, Instance, Linker, Module, Store};
+use wasmtime::{Engine, GuestProfiler, InstancePre, Linker, Module, Store};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 
 use crate::peers::floor::Readings;
@@ -25,26 +25,34 @@ pub struct State {
 /// One way to do the work of a program.
 pub struct Contender {
     pub name: String,
-    module: Module,
-    pub linker: Linker<State>,
+    linked: InstancePre<State>,
     observer: Box<dyn Observer>,
 }
 
 /// What is done around a run to observe it.
 pub trait Observer {
-    /// Makes a store ready, before the module is instantiated in it.
-    fn start(&self, _store: &mut Store<State>) -> Result<()> {
-        Ok(())
-    }
-
-    /// Takes what a run has left.
-    fn finish(&self, _store: &mut Store<State>, _instance: &Instance) -> Result<Seen> {
-        Ok(Seen::NoHooks)
-    }
+    /// Does the work in a new store, and tells what was seen.
+    fn observe(&self, store: &mut Store<State>, work: &Work<'_>) -> Result<(Done, Seen)>;
 
     /// Says what is left to say when all runs are done.
     fn conclude(self: Box<Self>) -> Option<String> {
         None
+    }
+}
+
+/// What is to be done in a store.
+pub struct Work<'w> {
+    /// The module, which is to be instantiated first.
+    pub linked: &'w InstancePre<State>,
+    pub program: &'w Program,
+    pub stdout: &'w Stdout,
+}
+
+impl Work<'_> {
+    /// Does it.
+    pub fn run(&self, store: &mut Store<State>) -> Result<Done> {
+        let instance = self.linked.instantiate(&mut *store)?;
+        self.program.run(store, &instance, self.stdout)
     }
 }
 
@@ -62,22 +70,33 @@ pub enum Seen {
 /// Nobody looks.
 struct Nobody;
 
-impl Observer for Nobody {}
+impl Observer for Nobody {
+    fn observe(&self, store: &mut Store<State>, work: &Work<'_>) -> Result<(Done, Seen)> {
+        Ok((work.run(store)?, Seen::NoHooks))
+    }
+}
+
+/// A linker with what guests see of the host, but for hooks.
+pub fn linker(engine: &Engine) -> Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)?;
+    Ok(linker)
+}
 
 impl Contender {
     pub fn new(
         name: impl Into<String>,
-        module: Module,
+        module: &Module,
+        linker: &Linker<State>,
         observer: impl Observer + 'static,
     ) -> Result<Self> {
-        let mut linker = Linker::new(module.engine());
-        p1::add_to_linker_sync(&mut linker, |state: &mut State| &mut state.wasi)?;
-        Ok(Contender { name: name.into(), module, linker, observer: Box::new(observer) })
+        let linked = linker.instantiate_pre(module)?;
+        Ok(Contender { name: name.into(), linked, observer: Box::new(observer) })
     }
 
     /// The module as it is.
     pub fn plain(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Self> {
-        Self::new(name, Module::new(engine, wasm)?, Nobody)
+        Self::new(name, &Module::new(engine, wasm)?, &linker(engine)?, Nobody)
     }
 
     /// Does the work once, in a store of its own.
@@ -90,12 +109,9 @@ impl Contender {
             profiler: None,
             samples: 0,
         };
-        let mut store = Store::new(self.module.engine(), state);
-        self.observer.start(&mut store)?;
-        let instance = self.linker.instantiate(&mut store, &self.module)?;
-        let done = program.run(&mut store, &instance, &sandbox.stdout)?;
-        let seen = self.observer.finish(&mut store, &instance)?;
-        Ok((done, seen))
+        let mut store = Store::new(self.linked.module().engine(), state);
+        let work = Work { linked: &self.linked, program, stdout: &sandbox.stdout };
+        self.observer.observe(&mut store, &work)
     }
 
     /// How long one run takes.

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use observe_benches::Result;
+use observe_benches::{Done, Result};
 use observe_collector::event::Chunk;
 use observe_collector::{Collector, Counts, Exporter};
-use observe_host::{DEFAULT_MIN_DURATION, ObservedModule, Outcome, Overhead, TraceOptions};
+use observe_host::{ObservedModule, Observer as Observes, Overhead, TraceOptions, Tracer};
 use observe_instrumenter::{Cells, Module, Plan, Selection};
-use wasmtime::{Engine, Instance, Store};
+use wasmtime::{Engine, Store};
 
-use crate::contender::{Contender, Observer, Seen, State};
+use crate::contender::{self, Contender, Observer, Seen, State, Work};
 
 /// How long the collector may take for what is left.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,16 +49,23 @@ impl Way {
         }
     }
 
-    fn options(self) -> TraceOptions {
+    /// Who makes such traces, and where the spans go, if they do.
+    fn observer(self) -> (Observes, Option<Collector>) {
         let overhead = match self {
             Way::Off => Overhead::off(),
             Way::Budget => Overhead::budget(5.0),
             Way::All | Way::Spans | Way::EachASpan => Overhead::all(),
         };
-        let options = TraceOptions::new("bench").overhead(overhead);
+        let mut builder = Observes::builder().overhead(overhead);
+        if let Way::EachASpan = self {
+            builder = builder.min_duration(Duration::ZERO);
+        }
         match self {
-            Way::EachASpan => options.min_duration(Duration::ZERO),
-            _ => options.min_duration(DEFAULT_MIN_DURATION),
+            Way::Off | Way::Budget | Way::All => (builder.build(), None),
+            Way::Spans | Way::EachASpan => {
+                let collector = Collector::builder().exporter(Box::new(Counter::default())).start();
+                (builder.sink(collector.handle()).build(), Some(collector))
+            }
         }
     }
 }
@@ -98,53 +105,40 @@ impl Ours {
     }
 
     fn contender(&self, way: Way) -> Result<Contender> {
-        let collector = match way {
-            Way::Off | Way::Budget | Way::All => None,
-            Way::Spans | Way::EachASpan => {
-                Some(Collector::builder().exporter(Box::new(Counter::default())).start())
-            }
-        };
-        let options = match &collector {
-            Some(collector) => way.options().sink(collector.handle()),
-            None => way.options(),
-        };
+        let module = self.observed.module();
+        let mut linker = contender::linker(module.engine())?;
+        let (observer, collector) = way.observer();
+        let tracer = observer.tracer(&mut linker, |state: &mut State| &mut state.recorder)?;
         let name = format!("{}{}", self.prefix, way.name());
-        let module = self.observed.module().clone();
-        let traced = Traced { observed: self.observed.clone(), options, collector };
-        let mut contender = Contender::new(name, module, traced)?;
-        observe_host::add_to_linker(&mut contender.linker, |state| &mut state.recorder)?;
-        Ok(contender)
+        let traced = Traced { observed: self.observed.clone(), tracer, collector };
+        Contender::new(name, module, &linker, traced)
     }
 }
 
 /// A trace around each run.
 struct Traced {
     observed: ObservedModule,
-    options: TraceOptions,
+    tracer: Tracer<State>,
     /// Where the spans go, to wait until all have arrived before the next one runs.
     collector: Option<Collector>,
 }
 
 impl Observer for Traced {
-    fn start(&self, store: &mut Store<State>) -> Result<()> {
-        let recorder = &mut store.data_mut().recorder;
-        *recorder = self.observed.recorder();
-        recorder.start(self.options.clone());
-        Ok(())
-    }
-
-    fn finish(&self, store: &mut Store<State>, instance: &Instance) -> Result<Seen> {
-        let cells = self.observed.take_cells(&mut *store, instance)?;
-        let recorder = &mut store.data_mut().recorder;
-        recorder.settle(cells);
-        let report = recorder.finish(Outcome::Returned).ok_or("no trace was started")?;
+    fn observe(&self, store: &mut Store<State>, work: &Work<'_>) -> Result<(Done, Seen)> {
+        store.data_mut().recorder = self.tracer.observer().recorder(&self.observed);
+        let traced = self.tracer.trace(store, TraceOptions::new("bench"), |store| {
+            let instance = self.tracer.instantiate(store, work.linked)?;
+            Ok(work.program.run(store, &instance, work.stdout))
+        });
         if let Some(collector) = &self.collector {
             collector.flush(PATIENCE);
         }
-        Ok(Seen::Calls {
+        let report = traced.report.ok_or("there was a trace already")?;
+        let seen = Seen::Calls {
             made: report.functions.iter().map(|row| row.calls).sum(),
             timed: report.functions.iter().map(|row| row.timed_calls).sum(),
-        })
+        };
+        Ok((traced.result??, seen))
     }
 
     fn conclude(self: Box<Self>) -> Option<String> {

@@ -4,11 +4,11 @@
 //! takes beyond that is its own.
 
 use observe_abi::hooks;
-use observe_benches::Result;
+use observe_benches::{Done, Result};
 use observe_host::ObservedModule;
-use wasmtime::{Caller, Instance, Linker, Store};
+use wasmtime::{Caller, Linker, Store};
 
-use crate::contender::{Contender, Observer, Seen, State};
+use crate::contender::{self, Contender, Observer, Seen, State, Work};
 
 /// The answer of `enter`: time the next call, too, and hand this token to `exit`.
 const TIMED: (i32, i32) = (1, -1);
@@ -24,34 +24,31 @@ pub struct Readings {
 /// Two contenders with the module given: hooks that only read the clock, and hooks that do
 /// nothing at all.
 pub fn contenders(prefix: &str, observed: &ObservedModule) -> Result<[Contender; 2]> {
-    let module = || observed.module().clone();
-    let mut clock =
-        Contender::new(format!("{prefix}hooks that only read the clock"), module(), Clock)?;
-    clock.linker.func_wrap(
-        hooks::MODULE,
-        hooks::ENTER,
-        |mut caller: Caller<'_, State>, _: u32| {
-            caller.data_mut().readings.start = now();
-            TIMED
-        },
-    )?;
+    let module = observed.module();
+    let mut linker = contender::linker(module.engine())?;
+    linker.func_wrap(hooks::MODULE, hooks::ENTER, |mut caller: Caller<'_, State>, _: u32| {
+        caller.data_mut().readings.start = now();
+        TIMED
+    })?;
     let exit = |mut caller: Caller<'_, State>, _: i32| {
         let now = now_ordered();
         let readings = &mut caller.data_mut().readings;
         readings.sum = readings.sum.wrapping_add(now.wrapping_sub(readings.start));
         readings.calls += 1;
     };
-    clock.linker.func_wrap(hooks::MODULE, hooks::EXIT, exit)?;
-    clock.linker.func_wrap(hooks::MODULE, hooks::UNWIND, exit)?;
-    add_growth(&mut clock.linker)?;
+    linker.func_wrap(hooks::MODULE, hooks::EXIT, exit)?;
+    linker.func_wrap(hooks::MODULE, hooks::UNWIND, exit)?;
+    add_growth(&mut linker)?;
+    let name = format!("{prefix}hooks that only read the clock");
+    let clock = Contender::new(name, module, &linker, Clock)?;
 
-    let mut nothing = Contender::new(format!("{prefix}hooks that do nothing"), module(), Nothing)?;
-    let linker = &mut nothing.linker;
+    let mut linker = contender::linker(module.engine())?;
     linker.func_wrap(hooks::MODULE, hooks::ENTER, |_: Caller<'_, State>, _: u32| TIMED)?;
     linker.func_wrap(hooks::MODULE, hooks::EXIT, |_: Caller<'_, State>, _: i32| {})?;
     linker.func_wrap(hooks::MODULE, hooks::UNWIND, |_: Caller<'_, State>, _: i32| {})?;
-    add_growth(linker)?;
-    Ok([clock, nothing])
+    add_growth(&mut linker)?;
+    let name = format!("{prefix}hooks that do nothing");
+    Ok([clock, Contender::new(name, module, &linker, Nothing)?])
 }
 
 fn add_growth(linker: &mut Linker<State>) -> Result<()> {
@@ -64,18 +61,19 @@ fn add_growth(linker: &mut Linker<State>) -> Result<()> {
 struct Clock;
 
 impl Observer for Clock {
-    fn finish(&self, store: &mut Store<State>, _instance: &Instance) -> Result<Seen> {
+    fn observe(&self, store: &mut Store<State>, work: &Work<'_>) -> Result<(Done, Seen)> {
+        let done = work.run(store)?;
         let Readings { sum, calls, .. } = store.data().readings;
         std::hint::black_box(sum);
-        Ok(Seen::Calls { made: calls, timed: calls })
+        Ok((done, Seen::Calls { made: calls, timed: calls }))
     }
 }
 
 struct Nothing;
 
 impl Observer for Nothing {
-    fn finish(&self, _store: &mut Store<State>, _instance: &Instance) -> Result<Seen> {
-        Ok(Seen::CallsAsBefore)
+    fn observe(&self, store: &mut Store<State>, work: &Work<'_>) -> Result<(Done, Seen)> {
+        Ok((work.run(store)?, Seen::CallsAsBefore))
     }
 }
 

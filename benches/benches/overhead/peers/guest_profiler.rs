@@ -11,12 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use observe_benches::{Program, Result};
-use wasmtime::{
-    Config, Engine, GuestProfiler, Instance, Module, Store, StoreContextMut, UpdateDeadline,
-};
+use observe_benches::{Done, Program, Result};
+use wasmtime::{Config, Engine, GuestProfiler, Module, Store, StoreContextMut, UpdateDeadline};
 
-use crate::contender::{Contender, Observer, Seen, State};
+use crate::contender::{self, Contender, Observer, Seen, State, Work};
 
 /// Far enough that it is never reached.
 const NEVER: u64 = 1 << 40;
@@ -26,13 +24,13 @@ const NEVER: u64 = 1 << 40;
 pub fn contenders(program: &Program) -> Result<[Contender; 3]> {
     let engine = Engine::new(Config::new().epoch_interruption(true))?;
     let module = Module::new(&engine, &program.wasm)?;
+    let linker = contender::linker(&engine)?;
     let profiled = |name: &str, interval| {
-        let (ticker, runs) = (Cell::new(None), Cell::new(Runs::default()));
-        let profiled = Profiled { module: module.clone(), interval, ticker, runs };
-        Contender::new(name, module.clone(), profiled)
+        let runs = Cell::new(Runs::default());
+        Contender::new(name, &module, &linker, Profiled { interval, runs })
     };
     Ok([
-        Contender::new("uninstrumented, with epochs", module.clone(), Unprofiled)?,
+        Contender::new("uninstrumented, with epochs", &module, &linker, Unprofiled)?,
         profiled("GuestProfiler, every 10 ms", Duration::from_millis(10))?,
         profiled("GuestProfiler, every ms", Duration::from_millis(1))?,
     ])
@@ -42,16 +40,14 @@ pub fn contenders(program: &Program) -> Result<[Contender; 3]> {
 struct Unprofiled;
 
 impl Observer for Unprofiled {
-    fn start(&self, store: &mut Store<State>) -> Result<()> {
+    fn observe(&self, store: &mut Store<State>, work: &Work<'_>) -> Result<(Done, Seen)> {
         store.set_epoch_deadline(NEVER);
-        Ok(())
+        Ok((work.run(store)?, Seen::NoHooks))
     }
 }
 
 struct Profiled {
-    module: Module,
     interval: Duration,
-    ticker: Cell<Option<Ticker>>,
     runs: Cell<Runs>,
 }
 
@@ -62,21 +58,18 @@ struct Runs {
 }
 
 impl Observer for Profiled {
-    fn start(&self, store: &mut Store<State>) -> Result<()> {
-        let modules = [("guest".to_owned(), self.module.clone())];
+    fn observe(&self, store: &mut Store<State>, work: &Work<'_>) -> Result<(Done, Seen)> {
+        let modules = [("guest".to_owned(), work.linked.module().clone())];
         let profiler = GuestProfiler::new(store.engine(), "guest", self.interval, modules)?;
         store.data_mut().profiler = Some(profiler);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(sample);
-        self.ticker.set(Some(Ticker::start(store.engine().clone(), self.interval)));
-        Ok(())
-    }
-
-    fn finish(&self, store: &mut Store<State>, _instance: &Instance) -> Result<Seen> {
-        drop(self.ticker.take());
+        let ticker = Ticker::start(store.engine().clone(), self.interval);
+        let done = work.run(store)?;
+        drop(ticker);
         let Runs { runs, samples } = self.runs.get();
         self.runs.set(Runs { runs: runs + 1, samples: samples + store.data().samples });
-        Ok(Seen::NoHooks)
+        Ok((done, Seen::NoHooks))
     }
 
     fn conclude(self: Box<Self>) -> Option<String> {

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use observe_abi::dylibso;
-use observe_benches::{Program, Result};
+use observe_benches::{Done, Program, Result};
 use observe_instrumenter::{Abi, Module as Parsed, Plan, Selection, demangle};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
-use wasmtime::{Engine, FuncType, Instance, Module, Store, Val, ValType};
+use wasmtime::{Engine, FuncType, Module, Store, Val, ValType};
 
-use crate::contender::{Contender, Observer, Seen, State};
+use crate::contender::{self, Contender, Observer, Seen, State, Work};
 
 /// A contender with all functions hooked, as there. With `tree` a call that ends is copied
 /// into its caller, with all that is in it; without, no finished call is kept, which
@@ -31,10 +31,9 @@ pub fn contender(engine: &Engine, program: &Program, tree: bool) -> Result<Conte
     };
     let shared = Arc::new(Mutex::new(Tracer { tree, ..Tracer::default() }));
     let observer = Sdk(Arc::clone(&shared));
-    let mut contender = Contender::new(name, Module::new(engine, &wasm)?, observer)?;
 
     let hook = FuncType::new(engine, [ValType::I32], []);
-    let linker = &mut contender.linker;
+    let mut linker = contender::linker(engine)?;
     let context = Arc::clone(&shared);
     linker.func_new(dylibso::MODULE, dylibso::ENTER, hook.clone(), move |_, params, _| {
         let context = Arc::clone(&context);
@@ -62,7 +61,7 @@ pub fn contender(engine: &Engine, program: &Program, tree: bool) -> Result<Conte
         }
         Ok(())
     })?;
-    Ok(contender)
+    Contender::new(name, &Module::new(engine, &wasm)?, &linker, observer)
 }
 
 fn int(params: &[Val]) -> wasmtime::Result<u32> {
@@ -148,11 +147,11 @@ impl Tracer {
 struct Sdk(Arc<Mutex<Tracer>>);
 
 impl Observer for Sdk {
-    fn finish(&self, _store: &mut Store<State>, _instance: &Instance) -> Result<Seen> {
+    fn observe(&self, store: &mut Store<State>, work: &Work<'_>) -> Result<(Done, Seen)> {
+        let done = work.run(store)?;
         let mut tracer = self.0.lock().map_err(|_| "a hook has panicked")?;
-        let tree = tracer.tree;
-        let Tracer { calls, .. } =
-            std::mem::replace(&mut *tracer, Tracer { tree, ..Tracer::default() });
-        Ok(Seen::Calls { made: calls, timed: calls })
+        let empty = Tracer { tree: tracer.tree, ..Tracer::default() };
+        let Tracer { calls, .. } = std::mem::replace(&mut *tracer, empty);
+        Ok((done, Seen::Calls { made: calls, timed: calls }))
     }
 }
