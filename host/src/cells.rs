@@ -13,13 +13,12 @@ use wasmtime::{AsContextMut, Caller, Extern, Func, Memory, Val};
 use crate::module::ModuleInfo;
 use crate::overhead::{Controller, MAX_PERIOD};
 use crate::recorder::{Inner, Recorder, Steering};
+use crate::stats::{RowId, What};
 
 /// What the host knows of the cells of a store.
 pub(crate) struct Cells {
-    /// By function, how many calls its cell let pass when the host last looked.
-    pending: Box<[u32]>,
-    /// By function, the period that was last chosen for it, before jitter, as a power of two.
-    powers: Box<[u8]>,
+    /// By function.
+    slots: Box<[Slot]>,
     place: Place,
     /// Whether functions were called outside of traces, and so got long periods.
     idled: bool,
@@ -28,6 +27,18 @@ pub(crate) struct Cells {
     taken: bool,
     /// What steers them, between two traces.
     pub(crate) controller: Option<Box<Controller>>,
+}
+
+/// What a store keeps of a function from one trace to the next.
+#[derive(Clone, Copy)]
+struct Slot {
+    /// How many calls its cell let pass when the host last looked.
+    pending: u32,
+    /// Where its calls are counted in this trace, once it was met.
+    row: RowId,
+    /// The period that was last chosen for it, before jitter, as a power of two.
+    power: u8,
+    is_boundary: bool,
 }
 
 /// Where the cells are.
@@ -61,8 +72,16 @@ pub(crate) enum Counted {
 impl Cells {
     pub(crate) fn new(module: &ModuleInfo) -> Self {
         Cells {
-            pending: vec![0; module.functions.len()].into(),
-            powers: module.learned().collect(),
+            slots: module
+                .learned()
+                .enumerate()
+                .map(|(id, power)| Slot {
+                    pending: 0,
+                    row: RowId::NONE,
+                    power,
+                    is_boundary: module.is_boundary(id as u32),
+                })
+                .collect(),
             place: Place::Unknown,
             idled: false,
             taken: true,
@@ -72,23 +91,37 @@ impl Cells {
 
     /// The calls that the cell of a function has let pass, now that it is used up. `None` if
     /// there is no such function.
-    #[inline]
     pub(crate) fn take_pending(&mut self, id: u32) -> Option<u32> {
-        self.pending.get_mut(id as usize).map(mem::take)
+        self.slots.get_mut(id as usize).map(|slot| mem::take(&mut slot.pending))
     }
 
     /// The cell of a function will let pass all calls of a period but the last.
     pub(crate) fn let_pass(&mut self, id: u32, period: u32) {
-        if let Some(pending) = self.pending.get_mut(id as usize) {
-            *pending = period - 1;
+        if let Some(slot) = self.slots.get_mut(id as usize) {
+            slot.pending = period - 1;
             self.taken &= period == 1;
             self.idled |= period == MAX_PERIOD;
         }
     }
 
-    /// The power of two that a function's period is about.
-    pub(crate) fn power(&mut self, id: u32) -> &mut u8 {
-        &mut self.powers[id as usize]
+    /// Where the calls of a function are counted, if it was met.
+    #[inline]
+    pub(crate) fn row(&self, id: u32) -> Option<RowId> {
+        self.slots.get(id as usize).map(|slot| slot.row).filter(|&row| row != RowId::NONE)
+    }
+
+    /// Where the calls of a function, of which there is one with this id, are counted from now on.
+    pub(crate) fn set_row(&mut self, id: u32, row: RowId) {
+        if let Some(slot) = self.slots.get_mut(id as usize) {
+            slot.row = row;
+        }
+    }
+
+    /// The power of two that a function's period is about, and whether its calls cross the
+    /// boundary of the guest; of a function that there is.
+    pub(crate) fn steered(&mut self, id: u32) -> (&mut u8, bool) {
+        let slot = &mut self.slots[id as usize];
+        (&mut slot.power, slot.is_boundary)
     }
 
     /// Whether nobody has looked yet where the cells are.
@@ -105,24 +138,24 @@ impl Cells {
     /// Forgets an instance, so that the store can have another.
     pub(crate) fn forget(&mut self) {
         self.place = Place::Unknown;
-        self.pending.fill(0);
+        self.slots.iter_mut().for_each(|slot| slot.pending = 0);
         self.taken = true;
     }
 
     /// Takes up what a cell holds. Gives how many calls it has let pass since the host last
     /// looked, and whether it is to be set to zero.
     fn look(&mut self, id: usize, left: u32, rearm: Rearm) -> (u32, bool) {
-        let Some(pending) = self.pending.get_mut(id) else { return (0, false) };
+        let Some(slot) = self.slots.get_mut(id) else { return (0, false) };
         // A guest that calls the hooks itself may have brought them out of step.
-        let left = left.min(*pending);
-        let passed = *pending - left;
-        let is_late = || left >= 2 << self.powers[id];
+        let left = left.min(slot.pending);
+        let passed = slot.pending - left;
+        let is_late = || left >= 2 << slot.power;
         let zero = match rearm {
             Rearm::None => false,
             Rearm::Late => is_late(),
             Rearm::All => left > 0,
         };
-        *pending = if zero { 0 } else { left };
+        slot.pending = if zero { 0 } else { left };
         (passed, zero)
     }
 }
@@ -210,7 +243,7 @@ pub(crate) fn look<S: AsContextMut>(
     }
     if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
         inner.cells.idled &= rearm == Rearm::None;
-        inner.cells.taken = inner.cells.pending.iter().all(|&pending| pending == 0);
+        inner.cells.taken = inner.cells.slots.iter().all(|slot| slot.pending == 0);
     }
 }
 
@@ -248,11 +281,10 @@ impl Inner {
         let Steering::Budget(controller) = &mut self.steering else { return };
         self.cells.taken = false;
         let (cells, _) = cells.as_chunks_mut();
-        let functions = cells.iter_mut().zip(&mut self.cells.pending).zip(&self.cells.powers);
-        for (id, ((cell, pending), &power)) in functions.enumerate() {
-            if power > 0 && id as u32 != entering && !self.module.is_boundary(id as u32) {
-                *pending = controller.below(1 << power);
-                *cell = pending.to_le_bytes();
+        for (id, (cell, slot)) in cells.iter_mut().zip(&mut self.cells.slots).enumerate() {
+            if slot.power > 0 && id as u32 != entering && !slot.is_boundary {
+                slot.pending = controller.below(1 << slot.power);
+                *cell = slot.pending.to_le_bytes();
             }
         }
     }
@@ -261,10 +293,19 @@ impl Inner {
     fn look(&mut self, id: usize, left: u32, rearm: Rearm, counted: Counted) -> bool {
         let (passed, zero) = self.cells.look(id, left, rearm);
         if passed > 0 && counted == Counted::Yes {
-            let row = self.stats.function(id as u32);
+            let row = self.row_of(id as u32);
             self.stats.count(row, u64::from(passed));
         }
         zero
+    }
+
+    /// Where the calls of a function, of which there is one with this id, are counted.
+    pub(crate) fn row_of(&mut self, id: u32) -> RowId {
+        self.cells.row(id).unwrap_or_else(|| {
+            let row = self.stats.meet(What::Function(id));
+            self.cells.set_row(id, row);
+            row
+        })
     }
 
     /// What is to be done with the cells when a trace begins.

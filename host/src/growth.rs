@@ -92,7 +92,7 @@ impl Inner {
         self.grown.bytes = self.grown.bytes.saturating_add(growth.memory_bytes);
         let Some(trace) = &mut self.trace else { return };
         trace.growth += growth;
-        let row = self.stats.function(id);
+        let row = self.row_of(id);
         if let Some(more) = self.stats.more(row) {
             more.growth += growth;
         }

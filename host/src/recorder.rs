@@ -56,7 +56,7 @@ impl Entered {
 /// locks nothing and formats nothing, except that a chunk of spans is handed over now
 /// and then, and that a function's first timed call makes room for its counts.
 ///
-/// A store that is idle holds nine bytes for each hooked function.
+/// A store that is idle holds twelve bytes for each hooked function.
 ///
 /// [`Observer::tracer`]: crate::Observer::tracer
 pub struct Recorder(pub(crate) Option<Box<Inner>>);
@@ -189,7 +189,7 @@ impl Inner {
     #[inline]
     pub(crate) fn enter_quickly(&mut self, id: u32) -> Option<Entered> {
         let quick = self.quick.checked_sub(1)?;
-        let row = self.stats.met(id)?;
+        let row = self.cells.row(id)?;
         self.quick = quick;
         Some(Entered::new(1, self.open_unchecked(Kind::Call, row, 1).to_guest()))
     }
@@ -213,11 +213,7 @@ impl Inner {
         // Those that the cell let pass, and this one.
         let weight = passed + 1;
         let period = match &mut self.steering {
-            Steering::Budget(controller) => {
-                let now = self.clock.now();
-                let boundary = self.module.is_boundary(id);
-                controller.next_period(self.cells.power(id), weight, boundary, now)
-            }
+            Steering::Budget(_) => return self.sample(id, weight),
             Steering::All => {
                 let room = self.max_depth.saturating_sub(self.stack.len() + 1);
                 self.quick = match self.cells.are_taken() {
@@ -233,15 +229,25 @@ impl Inner {
             }
         };
         self.cells.let_pass(id, period);
-        let row = self.stats.function(id);
+        let row = self.row_of(id);
         if let Steering::Off = self.steering {
             self.stats.count(row, u64::from(weight));
             return Entered::new(period, UNTIMED);
         }
+        Entered::new(period, self.open_call(row, weight))
+    }
+
+    /// Enters a call that is timed as one of many.
+    fn sample(&mut self, id: u32, weight: u32) -> Entered {
+        let now = self.clock.now();
+        let row = self.row_of(id);
         let within = self.stack.last().map_or(RowId::NONE, |frame| frame.row);
-        if let Some(more) = self.stats.more(row) {
-            more.within = within;
-        }
+        let elapsed = self.stack.first().map_or(0, |root| now.since(root.start));
+        let matter = self.stats.weigh(row, within, elapsed);
+        let Steering::Budget(controller) = &mut self.steering else { return Entered::INTERRUPTED };
+        let (power, boundary) = self.cells.steered(id);
+        let period = controller.next_period(power, weight, boundary, matter, now);
+        self.cells.let_pass(id, period);
         Entered::new(period, self.open_call(row, weight))
     }
 

@@ -176,7 +176,6 @@ impl Inner {
     pub(crate) fn start(&mut self, options: TraceOptions) {
         let scale = Scale::new();
         self.calibrate();
-        self.stats.begin(self.module.functions.len());
         self.names.clear();
         self.blocks.start();
         self.guarded.start();
@@ -329,11 +328,16 @@ impl Inner {
             self.cells.controller = Some(Box::new(controller));
             for met in self.stats.rows() {
                 if let What::Function(id) = met.more.what {
-                    self.module.learn(id, *self.cells.power(id));
+                    self.module.learn(id, *self.cells.steered(id).0);
                 }
             }
         }
-        self.stats = crate::stats::Stats::default();
+        for met in self.stats.rows() {
+            if let What::Function(id) = met.more.what {
+                self.cells.set_row(id, RowId::NONE);
+            }
+        }
+        self.stats.clear();
         self.stack = Vec::new();
         self.extras = Vec::new();
         self.names.clear();
