@@ -22,6 +22,8 @@ pub(crate) struct Cells {
     place: Place,
     /// Whether functions were called outside of traces, and so got long periods.
     idled: bool,
+    /// The cells themselves, of a module that has none.
+    own: Vec<u8>,
     /// Whether all cells were set to zero when the host last looked, and each was used up since
     /// by a period of 1: nothing is pending.
     taken: bool,
@@ -47,6 +49,8 @@ enum Place {
     /// The instance has not called yet.
     Unknown,
     Memory(Memory),
+    /// Here.
+    Own,
     /// Functions that read them and set them to zero.
     Readers(Box<[Func]>),
     /// Nowhere that the host can reach, or there are none.
@@ -84,6 +88,10 @@ impl Cells {
                 .collect(),
             place: Place::Unknown,
             idled: false,
+            own: match module.tells_each_call {
+                true => vec![0; module.functions.len() * size_of::<i32>()],
+                false => Vec::new(),
+            },
             taken: true,
             controller: None,
         }
@@ -139,7 +147,27 @@ impl Cells {
     pub(crate) fn forget(&mut self) {
         self.place = Place::Unknown;
         self.slots.iter_mut().for_each(|slot| slot.pending = 0);
+        self.own.fill(0);
         self.taken = true;
+    }
+
+    /// Counts a call down in a cell that is here. Whether the cell lets it pass.
+    #[inline]
+    pub(crate) fn count_down(&mut self, id: u32) -> bool {
+        let (cells, _) = self.own.as_chunks_mut();
+        let Some(cell) = cells.get_mut(id as usize) else { return false };
+        let left = u32::from_le_bytes(*cell).checked_sub(1);
+        *cell = left.unwrap_or(0).to_le_bytes();
+        left.is_some()
+    }
+
+    /// Has a cell that is here let pass all calls of a period but the last.
+    #[inline]
+    pub(crate) fn refill(&mut self, id: u32, period: i32) {
+        let (cells, _) = self.own.as_chunks_mut();
+        if let Some(cell) = cells.get_mut(id as usize) {
+            *cell = (period - 1).to_le_bytes();
+        }
     }
 
     /// Takes up what a cell holds. Gives how many calls it has let pass since the host last
@@ -172,6 +200,11 @@ pub(crate) fn find<T: 'static>(
     entering: u32,
 ) {
     let Some(inner) = recorder(caller.data_mut()).inner() else { return };
+    if inner.module.tells_each_call {
+        inner.with_own_cells(|inner, cells| inner.begin_amid_periods(cells, entering));
+        inner.cells.place = Place::Own;
+        return;
+    }
     let (count, place) = (inner.module.functions.len(), inner.module.functions.map.cells);
     let found = match place {
         map::Cells::Memory => caller
@@ -216,11 +249,11 @@ pub(crate) fn look<S: AsContextMut>(
         Place::Memory(memory) => {
             let (bytes, data) = memory.data_and_store_mut(&mut *store);
             let Some(inner) = recorder(data).inner() else { return };
-            let (cells, _) = bytes.as_chunks_mut();
-            for (id, cell) in cells.iter_mut().take(inner.module.functions.len()).enumerate() {
-                if inner.look(id, u32::from_le_bytes(*cell), rearm, counted) {
-                    *cell = [0; 4];
-                }
+            inner.look_at_all(bytes, rearm, counted);
+        }
+        Place::Own => {
+            if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
+                inner.with_own_cells(|inner, cells| inner.look_at_all(cells, rearm, counted));
             }
         }
         Place::Readers(readers) => {
@@ -262,13 +295,11 @@ pub(crate) fn rearm<S: AsContextMut>(
         Place::Memory(memory) => {
             let (bytes, data) = memory.data_and_store_mut(store);
             let Some(inner) = recorder(data).inner() else { return };
-            let (cells, _) = bytes.as_chunks_mut();
-            for &id in functions {
-                if let Some(cell) = cells.get_mut(id as usize)
-                    && inner.look(id as usize, u32::from_le_bytes(*cell), Rearm::All, Counted::Yes)
-                {
-                    *cell = [0; 4];
-                }
+            inner.rearm(bytes, functions);
+        }
+        Place::Own => {
+            if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
+                inner.with_own_cells(|inner, cells| inner.rearm(cells, functions));
             }
         }
         Place::Readers(_) => look(store, recorder, Rearm::All, Counted::Yes),
@@ -285,6 +316,33 @@ impl Inner {
             if slot.power > 0 && id as u32 != entering && !slot.is_boundary {
                 slot.pending = controller.below(1 << slot.power);
                 *cell = slot.pending.to_le_bytes();
+            }
+        }
+    }
+
+    /// Does something with the cells that are here.
+    fn with_own_cells(&mut self, work: impl FnOnce(&mut Inner, &mut [u8])) {
+        let mut cells = mem::take(&mut self.cells.own);
+        work(self, &mut cells);
+        self.cells.own = cells;
+    }
+
+    fn look_at_all(&mut self, cells: &mut [u8], rearm: Rearm, counted: Counted) {
+        let (cells, _) = cells.as_chunks_mut();
+        for (id, cell) in cells.iter_mut().take(self.module.functions.len()).enumerate() {
+            if self.look(id, u32::from_le_bytes(*cell), rearm, counted) {
+                *cell = [0; 4];
+            }
+        }
+    }
+
+    fn rearm(&mut self, cells: &mut [u8], functions: &[u32]) {
+        let (cells, _) = cells.as_chunks_mut();
+        for &id in functions {
+            if let Some(cell) = cells.get_mut(id as usize)
+                && self.look(id as usize, u32::from_le_bytes(*cell), Rearm::All, Counted::Yes)
+            {
+                *cell = [0; 4];
             }
         }
     }

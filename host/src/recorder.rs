@@ -15,6 +15,7 @@ use crate::interrupt::Interrupter;
 use crate::lost::Lost;
 use crate::module::ModuleInfo;
 use crate::names::Names;
+use crate::observe_sdk::Told;
 use crate::observer::Shared;
 use crate::overhead::{Controller, MAX_PERIOD};
 use crate::stats::{RowId, Stats, Timed};
@@ -56,7 +57,8 @@ impl Entered {
 /// locks nothing and formats nothing, except that a chunk of spans is handed over now
 /// and then, and that a function's first timed call makes room for its counts.
 ///
-/// A store that is idle holds twelve bytes for each hooked function.
+/// A store that is idle holds twelve bytes for each hooked function, and sixteen for each function
+/// of a module made for observe-sdk.
 ///
 /// [`Observer::tracer`]: crate::Observer::tracer
 pub struct Recorder(pub(crate) Option<Box<Inner>>);
@@ -93,6 +95,7 @@ pub(crate) struct Inner {
     pub(crate) guarded: Guarded,
     pub(crate) grown: GrowthSoFar,
     pub(crate) blocks: Blocks,
+    pub(crate) told: Told,
 }
 
 /// How periods are chosen.
@@ -140,6 +143,7 @@ impl Recorder {
             guarded: Guarded::default(),
             grown: GrowthSoFar::new(module.initial_memory_bytes),
             blocks: Blocks::default(),
+            told: Told::new(module.only_memory_bytes()),
             module,
             shared: Arc::clone(shared),
         })))
@@ -214,14 +218,7 @@ impl Inner {
         let weight = passed + 1;
         let period = match &mut self.steering {
             Steering::Budget(_) => return self.sample(id, weight),
-            Steering::All => {
-                let room = self.max_depth.saturating_sub(self.stack.len() + 1);
-                self.quick = match self.cells.are_taken() {
-                    true => room.min(63) as u32,
-                    false => 0,
-                };
-                1
-            }
+            Steering::All => 1,
             Steering::Off => MAX_PERIOD,
             Steering::Idle => {
                 self.cells.let_pass(id, MAX_PERIOD);
@@ -234,7 +231,11 @@ impl Inner {
             self.stats.count(row, u64::from(weight));
             return Entered::new(period, UNTIMED);
         }
-        Entered::new(period, self.open_call(row, weight))
+        let entered = Entered::new(period, self.open_call(row, weight));
+        if self.times_all() && self.cells.are_taken() {
+            self.quick = self.max_depth.saturating_sub(self.stack.len()).min(63) as u32;
+        }
+        entered
     }
 
     /// Enters a call that is timed as one of many.
@@ -270,6 +271,8 @@ impl Inner {
             self.lost.too_deep += 1;
             return None;
         }
+        // What was found to be room for the next calls is less now.
+        self.be_careful();
         Some(self.open_unchecked(kind, row, weight))
     }
 
@@ -309,6 +312,9 @@ impl Inner {
             && left.iter().all(|frame| frame.kind != Kind::Host);
         if !is_open {
             self.lost.stale_exits += 1;
+            return;
+        }
+        if end == End::Returned && self.close_below_loose(token.depth(), now) {
             return;
         }
         while self.stack.len() > token.depth() {

@@ -131,7 +131,7 @@ pub(crate) struct Active {
     /// The parts of the trace in which not every call was timed, if there were any.
     was_sampled: bool,
     follows_observer: bool,
-    tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
 }
 
 impl Active {
@@ -179,6 +179,7 @@ impl Inner {
         self.names.clear();
         self.blocks.start();
         self.guarded.start();
+        self.told.start(if self.module.tells_each_call { self.module.functions.len() } else { 0 });
         self.suspended.reset();
         self.lost = Lost::default();
         let shared = Arc::clone(&self.shared);
@@ -341,6 +342,7 @@ impl Inner {
         self.stack = Vec::new();
         self.extras = Vec::new();
         self.names.clear();
+        self.told.rest();
     }
 
     fn resources(&self, now: Ticks, taken: Taken) -> Resources {

@@ -10,6 +10,7 @@ use crate::cells::{self, Counted, Rearm};
 use crate::context::TraceContext;
 use crate::cpu::thread_time;
 use crate::failure::Failure;
+use crate::observe_sdk;
 use crate::observer::Observer;
 use crate::recorder::Recorder;
 use crate::report::Report;
@@ -143,6 +144,7 @@ impl<T: 'static> Tracer<T> {
         // Another instance has other cells.
         inner.cells.forget();
         inner.be_careful();
+        inner.told.forget(inner.module.only_memory_bytes());
         inner.trace.as_ref()?;
         let detail = SpanDetail { name: Some("instantiate".to_owned()), ..SpanDetail::default() };
         inner.open_host(detail, false)
@@ -235,6 +237,7 @@ impl<T: 'static> Tracer<T> {
             Depth::Root => 0,
             Depth::At(depth) => depth,
         };
+        observe_sdk::settle(store, |data| self.of(data));
         let left = store.as_context().get_fuel().ok();
         let fuel = began.fuel.zip(left).map(|(before, left)| before.saturating_sub(left));
         if depth == 0 {

@@ -84,10 +84,10 @@ pub fn remove(wasm: &[u8]) -> Result<Restored, Error> {
 
 /// Why there is nothing to go by.
 fn without_map(module: &Module<'_>) -> Error {
-    let imports = |is: fn(&str) -> bool| module.imports.iter().any(|import| is(import.module));
-    if imports(is_dylibso) {
+    let mut imports = module.imports.iter();
+    if imports.clone().any(|import| is_dylibso(import.module, import.name)) {
         Error::NoMap { hooks: "hooks of observe-sdk" }
-    } else if imports(|module| module.starts_with(hooks::MODULE_PREFIX)) {
+    } else if imports.any(|import| import.module.starts_with(hooks::MODULE_PREFIX)) {
         Error::NoMap { hooks: "hooks" }
     } else {
         Error::NotInstrumented

@@ -1,7 +1,11 @@
 //! What is recorded of guests that return, throw, trap, recurse, or lie.
 
 mod boundary;
+mod compat;
+mod field;
 mod guest;
+mod quotas;
+mod scripted;
 
 use std::time::Duration;
 
