@@ -23,6 +23,9 @@ pub(crate) struct Cells {
     place: Place,
     /// Whether functions were called outside of traces, and so got long periods.
     idled: bool,
+    /// Whether all cells were set to zero when the host last looked, and each was used up since
+    /// by a period of 1: nothing is pending.
+    taken: bool,
     /// What steers them, between two traces.
     pub(crate) controller: Option<Box<Controller>>,
 }
@@ -62,6 +65,7 @@ impl Cells {
             powers: module.learned().collect(),
             place: Place::Unknown,
             idled: false,
+            taken: true,
             controller: None,
         }
     }
@@ -77,6 +81,7 @@ impl Cells {
     pub(crate) fn let_pass(&mut self, id: u32, period: u32) {
         if let Some(pending) = self.pending.get_mut(id as usize) {
             *pending = period - 1;
+            self.taken &= period == 1;
             self.idled |= period == MAX_PERIOD;
         }
     }
@@ -92,10 +97,16 @@ impl Cells {
         matches!(self.place, Place::Unknown)
     }
 
+    /// Whether nothing is pending.
+    pub(crate) fn are_taken(&self) -> bool {
+        self.taken
+    }
+
     /// Forgets an instance, so that the store can have another.
     pub(crate) fn forget(&mut self) {
         self.place = Place::Unknown;
         self.pending.fill(0);
+        self.taken = true;
     }
 
     /// Takes up what a cell holds. Gives how many calls it has let pass since the host last
@@ -248,6 +259,7 @@ fn looked<S: AsContextMut>(
 ) {
     if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
         inner.cells.idled &= rearm == Rearm::None;
+        inner.cells.taken = inner.cells.pending.iter().all(|&pending| pending == 0);
     }
 }
 
@@ -283,6 +295,7 @@ impl Inner {
     /// Sets the cells of a new instance, all of which are zero, but for that of a function.
     fn begin_amid_periods(&mut self, cells: &mut [u8], entering: u32) {
         let Steering::Budget(controller) = &mut self.steering else { return };
+        self.cells.taken = false;
         let (cells, _) = cells.as_chunks_mut();
         let functions = cells.iter_mut().zip(&mut self.cells.pending).zip(&self.cells.powers);
         for (id, ((cell, pending), &power)) in functions.enumerate() {

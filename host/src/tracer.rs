@@ -143,6 +143,7 @@ impl<T: 'static> Tracer<T> {
         let inner = self.of(store.data_mut()).inner()?;
         // Another instance has other cells.
         inner.cells.forget();
+        inner.be_careful();
         inner.trace.as_ref()?;
         let detail = SpanDetail { name: Some("instantiate".to_owned()), ..SpanDetail::default() };
         inner.open_host(detail, false)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use observe_collector::{Collector, Resource, otlp};
+use observe_collector::{Collector, DEFAULT_METRIC_INTERVAL, Resource, otlp};
 use observe_iota::{Limits, app, observe};
 use tokio::net::TcpListener;
 use wasmtime::error::Context;
@@ -14,13 +14,17 @@ const PATIENCE: Duration = Duration::from_secs(15);
 async fn main() -> wasmtime::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let mut collector = Collector::builder();
-    // Spans are sent if the environment says where to: OTEL_EXPORTER_OTLP_ENDPOINT.
+    let mut interval = DEFAULT_METRIC_INTERVAL;
+    // Telemetry is sent if the environment says where to: OTEL_EXPORTER_OTLP_ENDPOINT.
     if let Some(config) = otlp::Config::from_env()? {
+        interval = config.metric_interval();
         let resource = Resource::from_env().with_default("service.name", "iota");
         collector = collector.exporter(Box::new(otlp::HttpExporter::new(config, resource)));
     }
     let collector = collector.start();
     let observer = observe(collector.handle()).build();
+    let totals = observer.clone();
+    collector.metrics(interval, move || totals.metrics());
 
     let listener = TcpListener::bind(&address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
