@@ -51,6 +51,6 @@ async fn main() -> wasmtime::Result<()> {
 /// Waits for Ctrl-C; for ever where that cannot be seen.
 async fn stopped() {
     if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
