@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use backend::{Answer, Backend, attribute, hex, post, serve, upload};
 
 const REQUESTS: usize = 64;
+const THREADS: usize = 4;
 
 /// A guest that does what the first byte of its input says.
 const MOODS: &str = r#"(module
@@ -56,7 +57,7 @@ const MOODS: &str = r#"(module
       (if (call $is (i32.const 102)) (then (call $floods)))  ;; f
       (if (call $is (i32.const 101)) (then (call $proc_exit (i32.const 3))))))"#;
 
-/// The host under test, on four threads, with all calls as spans.
+/// The host under test, with all calls as spans.
 struct Host {
     address: SocketAddr,
     backend: Backend,
@@ -72,7 +73,7 @@ impl Host {
         let exporter = otlp::HttpExporter::new(config.expect("a URL"), Resource::new());
         let collector = Collector::builder().exporter(Box::new(exporter)).start();
         let observer = observe(collector.handle()).min_duration(Duration::ZERO).build();
-        let (runtime, address) = serve(app(&observer, limits).expect("it starts"), 4);
+        let (runtime, address) = serve(app(&observer, limits).expect("it starts"), THREADS);
         Host { address, backend, collector, observer, _runtime: runtime }
     }
 
@@ -99,6 +100,42 @@ impl Host {
         (answer, spans)
     }
 
+    /// So many runs of a module at one time, each with an input and an output of its own; the
+    /// spans of each.
+    fn all_at_once(
+        &self,
+        module: &str,
+        work: impl Fn(usize) -> (String, String) + Sync,
+    ) -> Vec<Vec<Span>> {
+        let trace = |number: usize| format!("{:032x}", 0xa000 + number);
+        let parent = |number: usize| format!("{:016x}", 0xb000 + number);
+        let (together, work) = (Barrier::new(REQUESTS), &work);
+        std::thread::scope(|scope| {
+            for number in 0..REQUESTS {
+                let together = &together;
+                scope.spawn(move || {
+                    let header = format!("00-{}-{}-01", trace(number), parent(number));
+                    let (input, output) = work(number);
+                    together.wait();
+                    let answer = self.run(module, &[("traceparent", &header)], input.as_bytes());
+                    assert_eq!((answer.status, answer.body), (200, output));
+                    assert_eq!(answer.trace, Some(trace(number)));
+                });
+            }
+        });
+
+        assert!(self.collector.flush(Duration::from_secs(20)));
+        let mut traces = self.backend.traces();
+        assert_eq!(traces.len(), REQUESTS);
+        let spans = (0..REQUESTS).map(|number| {
+            let spans = traces.remove(&trace(number)).expect("it arrived");
+            assert_eq!(hex(&root(&spans).parent_span_id), parent(number));
+            assert_eq!(root(&spans).name, format!("run {module}"));
+            spans
+        });
+        spans.collect()
+    }
+
     /// A number that all traces of a module added up to.
     fn total(&self, name: &str, tenant: &str) -> i64 {
         let metrics = self.observer.metrics();
@@ -122,6 +159,27 @@ fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
     found.unwrap_or_else(|| panic!("no {name}: {spans:#?}"))
 }
 
+/// The names of the spans of a trace, in order.
+fn names(spans: &[Span]) -> Vec<&str> {
+    let mut names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The one span of a trace that stands under none of it, and holds all others.
+fn root(spans: &[Span]) -> &Span {
+    let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
+    assert_eq!(ids.len(), spans.len(), "a span came twice: {spans:#?}");
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        spans.iter().partition(|span| ids.contains(&span.parent_span_id));
+    let [root] = outside[..] else { panic!("orphans: {outside:#?}") };
+    for span in inside {
+        assert!(root.start_time_unix_nano <= span.start_time_unix_nano, "{span:#?}");
+        assert!(span.end_time_unix_nano <= root.end_time_unix_nano, "{span:#?}");
+    }
+    root
+}
+
 fn is_error(span: &Span) -> bool {
     span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error)
 }
@@ -132,47 +190,15 @@ fn requests_at_one_time_are_traces_of_their_own() {
     let vowels = std::fs::read(repository().join("examples/vowels.wasm")).expect("it is there");
     assert_eq!(upload(host.address, "vowels", "wasm", &vowels).status, 200);
 
-    let trace = |number: usize| format!("{:032x}", 0xa000 + number);
-    let parent = |number: usize| format!("{:016x}", 0xb000 + number);
-    let together = Barrier::new(REQUESTS);
-    std::thread::scope(|scope| {
-        for number in 0..REQUESTS {
-            let (host, together) = (&host, &together);
-            scope.spawn(move || {
-                let header = format!("00-{}-{}-01", trace(number), parent(number));
-                let input = "o".repeat(number) + &"x".repeat(REQUESTS - number);
-                together.wait();
-                let answer = host.run("vowels", &[("traceparent", &header)], input.as_bytes());
-                assert_eq!((answer.status, answer.body), (200, format!("{number}\n")));
-                assert_eq!(answer.trace, Some(trace(number)));
-            });
-        }
+    let traces = host.all_at_once("vowels", |number| {
+        ("o".repeat(number) + &"x".repeat(REQUESTS - number), format!("{number}\n"))
     });
-
-    assert!(host.collector.flush(Duration::from_secs(20)));
-    let traces = host.backend.traces();
-    assert_eq!(traces.len(), REQUESTS);
-    let mut all = 0;
-    for number in 0..REQUESTS {
-        let spans = &traces[&trace(number)];
-        all += spans.len();
-        let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
-        assert_eq!(ids.len(), spans.len(), "a span came twice");
-        let (inside, outside): (Vec<_>, Vec<_>) =
-            spans.iter().partition(|span| ids.contains(&span.parent_span_id));
-        let [root] = outside[..] else { panic!("orphans: {outside:#?}") };
-        assert_eq!((&*root.name, hex(&root.parent_span_id)), ("run vowels", parent(number)));
-        assert!(inside.iter().all(|span| root.start_time_unix_nano <= span.start_time_unix_nano
-            && span.end_time_unix_nano <= root.end_time_unix_nano));
+    let all: usize = traces.iter().map(Vec::len).sum();
+    for spans in &traces {
         // Whatever a guest counts, it does by the same calls.
-        let names = |number: usize| {
-            let mut names: Vec<_> = traces[&trace(number)].iter().map(|span| &span.name).collect();
-            names.sort();
-            names
-        };
-        assert_eq!(names(number), names(0));
+        assert_eq!(names(spans), names(&traces[0]));
         for function in ["_start", "vowels::main", "vowels::count_vowels"] {
-            assert_eq!(names(number).iter().filter(|name| **name == function).count(), 1);
+            assert_eq!(names(spans).iter().filter(|name| **name == function).count(), 1);
         }
     }
 
@@ -182,6 +208,27 @@ fn requests_at_one_time_are_traces_of_their_own() {
     let report = host.collector.shutdown(Duration::from_secs(20));
     let counts = report.exporters[0].counts;
     assert_eq!((counts.accepted, counts.delivered), (all as u64, all as u64), "{report:?}");
+}
+
+#[test]
+fn requests_wait_side_by_side() {
+    let host = Host::with_moods(Limits::default());
+    let traces = host.all_at_once("moods", |_| ("waits".to_owned(), String::new()));
+    let calls = ["poll_oneoff", "fd_read"].map(|name| format!("wasi_snapshot_preview1.{name}"));
+    for spans in &traces {
+        let mut expected =
+            vec!["_start", "instantiate", "run moods", "waits", &calls[0], &calls[1]];
+        expected.sort_unstable();
+        assert_eq!(names(spans), expected);
+    }
+    let roots: Vec<_> = traces.iter().map(|spans| root(spans)).collect();
+    let at_once = |moment: u64| {
+        let lasts =
+            |root: &&&Span| root.start_time_unix_nano <= moment && moment < root.end_time_unix_nano;
+        roots.iter().filter(lasts).count()
+    };
+    let most = roots.iter().map(|root| at_once(root.start_time_unix_nano)).max();
+    assert!(most > Some(THREADS), "{most:?} requests at once on {THREADS} threads");
 }
 
 #[test]
