@@ -335,20 +335,33 @@ fn a_malformed_traceparent_is_ignored() {
     assert!(own != trace && own.len() == 32, "{own}");
 }
 
+/// A process that does not outlive its test.
+#[cfg(unix)]
+struct Process(std::process::Child);
+
+#[cfg(unix)]
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The commands of the README, against the program itself, and its end by Ctrl-C.
 #[cfg(unix)]
 #[test]
 fn the_commands_of_the_readme_do_what_it_says() {
     let backend = Backend::new();
-    let mut iota = Command::new(env!("CARGO_BIN_EXE_iota"))
+    let iota = Command::new(env!("CARGO_BIN_EXE_iota"))
         .arg("127.0.0.1:0")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", backend.address))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
+    let mut iota = Process(iota);
     let mut listening = String::new();
-    let mut stdout = BufReader::new(iota.stdout.take().expect("it is piped"));
+    let mut stdout = BufReader::new(iota.0.stdout.take().expect("it is piped"));
     stdout.read_line(&mut listening).expect("it says where it listens");
     let address = listening.trim().strip_prefix("listening on http://").expect("an address");
 
@@ -371,11 +384,11 @@ fn the_commands_of_the_readme_do_what_it_says() {
     assert_eq!(body, "3\n");
     let trace = headers.lines().find_map(|line| line.strip_prefix("x-trace-id: "));
 
-    let interrupted = Command::new("kill").args(["-INT", &iota.id().to_string()]).status();
+    let interrupted = Command::new("kill").args(["-INT", &iota.0.id().to_string()]).status();
     assert!(interrupted.is_ok_and(|status| status.success()));
-    assert!(iota.wait().expect("it ends").success());
+    assert!(iota.0.wait().expect("it ends").success());
     let mut told = String::new();
-    iota.stderr.take().expect("it is piped").read_to_string(&mut told).expect("text");
+    iota.0.stderr.take().expect("it is piped").read_to_string(&mut told).expect("text");
     let traces = backend.traces();
     let spans = &traces[trace.expect("a trace")];
     assert_eq!(told, format!("{0} of {0} spans delivered\n", spans.len()));
