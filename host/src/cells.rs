@@ -233,47 +233,98 @@ pub(crate) fn find<T: 'static>(
 /// Looks at the cells of a store: calls up to now are counted, or left out.
 ///
 /// Cells in globals are read by a call of the guest, which takes fuel where the store counts
-/// it; where it does not return they are as they were.
+/// it; where it does not return, or the store wants asynchronous calls, they are as they were.
 pub(crate) fn look<S: AsContextMut>(
     store: &mut S,
     recorder: impl Fn(&mut S::Data) -> &mut Recorder,
     rearm: Rearm,
     counted: Counted,
 ) {
+    let mut first = 0;
+    for reader in look_in_memory(store, &recorder, rearm, counted) {
+        let mut left = vec![Val::I32(0); reader.ty(&mut *store).results().len()];
+        if reader.call(&mut *store, &[], &mut left).is_err() {
+            return;
+        }
+        take_up(store, &recorder, first, &left, counted);
+        first += left.len();
+    }
+    looked(store, &recorder, rearm);
+}
+
+/// Looks at the cells of a store as [`look`] does, by asynchronous calls.
+pub(crate) async fn look_async<S>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    rearm: Rearm,
+    counted: Counted,
+) where
+    S: AsContextMut<Data: Send>,
+{
+    let mut first = 0;
+    for reader in look_in_memory(store, &recorder, rearm, counted) {
+        let mut left = vec![Val::I32(0); reader.ty(&mut *store).results().len()];
+        if reader.call_async(&mut *store, &[], &mut left).await.is_err() {
+            return;
+        }
+        take_up(store, &recorder, first, &left, counted);
+        first += left.len();
+    }
+    looked(store, &recorder, rearm);
+}
+
+/// Looks at cells in a memory; gives the readers of those in globals.
+fn look_in_memory<S: AsContextMut>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    rearm: Rearm,
+    counted: Counted,
+) -> Box<[Func]> {
     let place = match recorder(store.as_context_mut().data_mut()).inner() {
         Some(inner) => inner.cells.place.clone(),
-        None => return,
+        None => Place::Nowhere,
     };
     match place {
-        Place::Unknown | Place::Nowhere => {}
+        Place::Unknown | Place::Nowhere => Box::default(),
+        Place::Readers(readers) => readers,
         Place::Memory(memory) => {
             let (bytes, data) = memory.data_and_store_mut(&mut *store);
-            let Some(inner) = recorder(data).inner() else { return };
-            inner.look_at_all(bytes, rearm, counted);
+            if let Some(inner) = recorder(data).inner() {
+                inner.look_at_all(bytes, rearm, counted);
+            }
+            Box::default()
         }
         Place::Own => {
             if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
                 inner.with_own_cells(|inner, cells| inner.look_at_all(cells, rearm, counted));
             }
-        }
-        Place::Readers(readers) => {
-            let mut first = 0;
-            for reader in readers {
-                let mut left = vec![Val::I32(0); reader.ty(&mut *store).results().len()];
-                if reader.call(&mut *store, &[], &mut left).is_err() {
-                    return;
-                }
-                let mut context = store.as_context_mut();
-                let Some(inner) = recorder(context.data_mut()).inner() else { return };
-                for (at, left) in left.iter().enumerate() {
-                    // They are all zero now.
-                    let left = left.i32().unwrap_or(0).cast_unsigned();
-                    inner.look(first + at, left, Rearm::All, counted);
-                }
-                first += left.len();
-            }
+            Box::default()
         }
     }
+}
+
+/// Takes up what a reader gave, of the cells from `first` on. They are all zero now.
+fn take_up<S: AsContextMut>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    first: usize,
+    left: &[Val],
+    counted: Counted,
+) {
+    let mut context = store.as_context_mut();
+    let Some(inner) = recorder(context.data_mut()).inner() else { return };
+    for (at, left) in left.iter().enumerate() {
+        let left = left.i32().unwrap_or(0).cast_unsigned();
+        inner.look(first + at, left, Rearm::All, counted);
+    }
+}
+
+/// All cells were looked at.
+fn looked<S: AsContextMut>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    rearm: Rearm,
+) {
     if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
         inner.cells.idled &= rearm == Rearm::None;
         inner.cells.taken = inner.cells.slots.iter().all(|slot| slot.pending == 0);

@@ -5,10 +5,15 @@ use std::str::FromStr;
 
 use observe_collector::event::{SpanId, TraceId};
 
+#[cfg(feature = "opentelemetry")]
+mod opentelemetry;
+
 /// The span under which a trace stands, or under which others may.
 ///
 /// It is read from, and written as, the header `traceparent` of
-/// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header).
+/// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header). With the
+/// features `opentelemetry` and `tracing` of this crate it is made from, and into, what these
+/// crates know of the current span. The header `tracestate` is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     /// The identity of the trace.

@@ -45,6 +45,15 @@
 //! ([`Tracer::trace_async`]), fuel, epochs ([`Tracer::sample`]), the pooling allocator at its
 //! default limits, and a cache of compiled modules ([`ObservedModule::serialize`]).
 //!
+//! # Features
+//!
+//! None is on unless asked for.
+//!
+//! - `opentelemetry`: a [`TraceContext`] from an `opentelemetry::Context`, and one of those from
+//!   it, so that guests' spans and those of OpenTelemetry's SDK are of one trace.
+//! - `tracing`: the current span of the `tracing` crate as the parent of a trace, where its
+//!   subscriber has the layer of `tracing-opentelemetry`. With `opentelemetry`.
+//!
 //! # Accuracy
 //!
 //! Every span begins and ends at a reading of the clock; none is guessed. A timed call takes some
@@ -76,7 +85,8 @@
 //!
 //! Where the engine does not take modules with one memory more, as with the pooling allocator's
 //! default limits, cells are globals. Each trace under a budget then times the first call of
-//! each function.
+//! each function, and amid asynchronous calls those that may explain a slow one are not timed
+//! the sooner for it.
 //!
 //! # Security
 //!

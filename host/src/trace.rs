@@ -72,10 +72,10 @@ impl TraceOptions {
         self
     }
 
-    /// Puts the root under a span of the embedder's, or of another process. If that is not
-    /// sampled, no spans are sent.
-    pub fn parent(mut self, parent: TraceContext) -> Self {
-        self.parent = Some(parent);
+    /// Puts the root under a span of the embedder's, or of another process, if there is one. If
+    /// that is not sampled, no spans are sent.
+    pub fn parent(mut self, parent: impl Into<Option<TraceContext>>) -> Self {
+        self.parent = parent.into();
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use observe_collector::event::{Attribute, Severity, SpanDetail};
 use wasmtime::{AsContext, AsContextMut, Instance, InstancePre, WasmBacktrace};
@@ -50,18 +51,10 @@ pub struct Traced<R> {
     pub report: Option<Report>,
 }
 
-/// What a trace began with.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Began {
-    pub(crate) fuel: Option<u64>,
-    depth: Depth,
-}
-
 /// Where the span of some work is on the shadow stack.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 enum Depth {
     /// There is none.
-    #[default]
     Nowhere,
     /// It is the root of a trace.
     Root,
@@ -108,10 +101,18 @@ impl<T: 'static> Tracer<T> {
         S: AsContextMut<Data = T>,
     {
         let cpu = thread_time();
-        let mut open = Open { tracer: self, began: self.begin(store, options), store };
+        let mut open = self.open(store, options);
+        if let Some(rearm) = open.rearm() {
+            cells::look(open.store, |data| self.of(data), rearm, Counted::No);
+        }
+        open.note_fuel();
         let result = work(open.store);
         let cpu = thread_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
-        let report = open.close(&result, cpu);
+        let taken = open.taken(cpu);
+        if open.is_root() {
+            cells::look(open.store, |data| self.of(data), Rearm::None, Counted::Yes);
+        }
+        let report = open.close(&result, taken);
         Traced { result, report }
     }
 
@@ -188,65 +189,95 @@ impl<T: 'static> Tracer<T> {
         cells::rearm(&mut store, |data| self.of(data), &slow);
     }
 
-    /// Where the waiting of a trace is noted; `None` where there is none.
-    pub(crate) fn suspended<S>(&self, store: &mut S) -> Option<Arc<Suspended>>
-    where
-        S: AsContextMut<Data = T>,
-    {
-        let mut store = store.as_context_mut();
-        let inner = self.of(store.data_mut()).inner()?;
-        Some(Arc::clone(&inner.suspended))
-    }
-
-    fn of<'d>(&self, data: &'d mut T) -> &'d mut Recorder {
+    pub(crate) fn of<'d>(&self, data: &'d mut T) -> &'d mut Recorder {
         (self.recorder)(data)
     }
 
     /// Begins a trace, or a span of the one that has begun.
-    pub(crate) fn begin<S>(&self, store: &mut S, options: TraceOptions) -> Began
+    pub(crate) fn open<'o, S>(&'o self, store: &'o mut S, options: TraceOptions) -> Open<'o, T, S>
     where
         S: AsContextMut<Data = T>,
     {
         let mut context = store.as_context_mut();
-        let Some(inner) = self.of(context.data_mut()).inner() else { return Began::default() };
-        if inner.trace.is_some() {
-            let depth = inner.open_host(options.into_detail(), true);
-            return Began { fuel: None, depth: depth.map_or(Depth::Nowhere, Depth::At) };
-        }
-        inner.start(options);
-        let rearm = inner.rearm_at_start();
-        // What a call of the cells' reader takes is not the trace's.
-        cells::look(store, |data| self.of(data), rearm, Counted::No);
-        let fuel = store.as_context().get_fuel().ok();
-        Began { fuel, depth: Depth::Root }
+        let depth = match self.of(context.data_mut()).inner() {
+            None => Depth::Nowhere,
+            Some(inner) if inner.trace.is_some() => {
+                let depth = inner.open_host(options.into_detail(), true);
+                depth.map_or(Depth::Nowhere, Depth::At)
+            }
+            Some(inner) => {
+                inner.start(options);
+                Depth::Root
+            }
+        };
+        Open { tracer: self, depth, fuel: None, store }
+    }
+}
+
+/// A trace, or a span, that is open while work is done with its store.
+///
+/// The cells of a root are looked at before the work and behind it. That takes calls, so it
+/// is for whoever knows of what kind they must be.
+pub(crate) struct Open<'o, T: 'static, S: AsContextMut<Data = T>> {
+    tracer: &'o Tracer<T>,
+    depth: Depth,
+    /// What the store had when the work began.
+    fuel: Option<u64>,
+    pub(crate) store: &'o mut S,
+}
+
+impl<T: 'static, S: AsContextMut<Data = T>> Open<'_, T, S> {
+    pub(crate) fn is_root(&self) -> bool {
+        matches!(self.depth, Depth::Root)
     }
 
-    /// Ends what [`begin`](Self::begin) began.
-    fn end<S>(
-        &self,
-        store: &mut S,
-        began: Began,
-        error: Option<&wasmtime::Error>,
-        cpu: Option<std::time::Duration>,
-    ) -> Option<Report>
-    where
-        S: AsContextMut<Data = T>,
-    {
-        let depth = match began.depth {
-            Depth::Nowhere => return None,
-            Depth::Root => 0,
-            Depth::At(depth) => depth,
-        };
-        observe_sdk::settle(store, |data| self.of(data));
-        let left = store.as_context().get_fuel().ok();
-        let fuel = began.fuel.zip(left).map(|(before, left)| before.saturating_sub(left));
-        if depth == 0 {
-            // What stands open is over, and the reader of the cells is no part of it.
-            cells::look(store, |data| self.of(data), Rearm::None, Counted::Yes);
+    /// What is to be done with the cells of a root before the work.
+    pub(crate) fn rearm(&mut self) -> Option<Rearm> {
+        if !self.is_root() {
+            return None;
         }
-        let exit = error.and_then(|error| self.observer.0.exit_status.as_ref()?(error));
-        let mut store = store.as_context_mut();
-        let inner = self.of(store.data_mut()).inner()?;
+        let mut store = self.store.as_context_mut();
+        let inner = self.tracer.of(store.data_mut()).inner()?;
+        Some(inner.rearm_at_start())
+    }
+
+    /// Notes the store's fuel before the work. What a look at the cells takes is not the trace's.
+    pub(crate) fn note_fuel(&mut self) {
+        if self.is_root() {
+            self.fuel = self.store.as_context().get_fuel().ok();
+        }
+    }
+
+    /// What the work took, as seen right behind it.
+    pub(crate) fn taken(&mut self, cpu: Option<Duration>) -> Taken {
+        observe_sdk::settle(self.store, |data| self.tracer.of(data));
+        let left = self.fuel.and_then(|_| self.store.as_context().get_fuel().ok());
+        let fuel = self.fuel.zip(left).map(|(before, left)| before.saturating_sub(left));
+        Taken { cpu, fuel }
+    }
+
+    /// Where the waiting of a root is noted. Within it, it is noted already.
+    pub(crate) fn suspended(&mut self) -> Option<Arc<Suspended>> {
+        if !self.is_root() {
+            return None;
+        }
+        let mut store = self.store.as_context_mut();
+        let inner = self.tracer.of(store.data_mut()).inner()?;
+        Some(Arc::clone(&inner.suspended))
+    }
+
+    /// Ends it.
+    pub(crate) fn close<R>(
+        &mut self,
+        result: &wasmtime::Result<R>,
+        taken: Taken,
+    ) -> Option<Report> {
+        let depth = std::mem::replace(&mut self.depth, Depth::Nowhere);
+        let exit_status = self.tracer.observer.0.exit_status.as_ref();
+        let error = result.as_ref().err();
+        let exit = error.and_then(|error| exit_status?(error));
+        let mut store = self.store.as_context_mut();
+        let inner = self.tracer.of(store.data_mut()).inner()?;
         let failure =
             error.filter(|_| exit.is_none()).map(|error| Failure::of_guest(&inner.module, error));
         let outcome = match (exit, &failure) {
@@ -255,8 +286,9 @@ impl<T: 'static> Tracer<T> {
             (None, None) => Outcome::Returned,
         };
         match depth {
-            0 => inner.finish(outcome, Taken { cpu, fuel }),
-            depth => {
+            Depth::Nowhere => None,
+            Depth::Root => inner.finish(outcome, taken),
+            Depth::At(depth) => {
                 inner.close_scope(depth, outcome);
                 None
             }
@@ -264,41 +296,24 @@ impl<T: 'static> Tracer<T> {
     }
 }
 
-/// A trace, or a span, that is open while work is done with its store.
-pub(crate) struct Open<'o, T: 'static, S: AsContextMut<Data = T>> {
-    pub(crate) tracer: &'o Tracer<T>,
-    pub(crate) began: Began,
-    pub(crate) store: &'o mut S,
-}
-
-impl<T: 'static, S: AsContextMut<Data = T>> Open<'_, T, S> {
-    pub(crate) fn close<R>(
-        &mut self,
-        result: &wasmtime::Result<R>,
-        cpu: Option<std::time::Duration>,
-    ) -> Option<Report> {
-        let began = std::mem::take(&mut self.began);
-        self.tracer.end(self.store, began, result.as_ref().err(), cpu)
-    }
-}
-
 impl<T: 'static, S: AsContextMut<Data = T>> Drop for Open<'_, T, S> {
     fn drop(&mut self) {
         // Closed already, unless the work panicked, or its future was dropped.
-        let depth = match self.began.depth {
-            Depth::Nowhere => return,
-            Depth::Root => 0,
-            Depth::At(depth) => depth,
-        };
+        if let Depth::Nowhere = self.depth {
+            return;
+        }
         let mut store = self.store.as_context_mut();
         let Some(inner) = self.tracer.of(store.data_mut()).inner() else { return };
         let (error_type, why) = match std::thread::panicking() {
             true => ("panic", "the host panicked"),
             false => ("cancelled", "the future was dropped"),
         };
-        match depth {
-            0 => inner.abandon(error_type, why),
-            depth => inner.close_from(depth, Some(Failure::of_host(error_type, why).detail())),
+        match self.depth {
+            Depth::Nowhere => {}
+            Depth::Root => inner.abandon(error_type, why),
+            Depth::At(depth) => {
+                inner.close_from(depth, Some(Failure::of_host(error_type, why).detail()));
+            }
         }
     }
 }
