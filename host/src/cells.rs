@@ -8,10 +8,11 @@
 use std::mem;
 
 use observe_abi::{hooks, map};
-use wasmtime::{AsContextMut, Caller, Extern, Func, Memory, Val};
+use wasmtime::{AsContextMut, Caller, Extern, Func, Memory};
 
 use crate::module::ModuleInfo;
 use crate::overhead::{Controller, MAX_PERIOD};
+use crate::readers;
 use crate::recorder::{Inner, Recorder, Steering};
 
 /// What the host knows of the cells of a store.
@@ -48,11 +49,15 @@ pub(crate) enum Rearm {
     All,
 }
 
-/// Whether calls that the cells let pass are the trace's.
+/// When the host looks, as seen from a trace.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
-    No,
-    Yes,
+pub(crate) enum When {
+    /// Calls up to now are not the trace's.
+    Before,
+    /// They are, and the guest may be amid a hook.
+    During,
+    /// They are, and it is not.
+    After,
 }
 
 impl Cells {
@@ -100,8 +105,20 @@ impl Cells {
 
     /// Takes up what a cell holds. Gives how many calls it has let pass since the host last
     /// looked, and whether it is to be set to zero.
-    fn look(&mut self, id: usize, left: u32, rearm: Rearm) -> (u32, bool) {
+    fn look(&mut self, id: usize, left: u32, rearm: Rearm, when: When) -> (u32, bool) {
         let Some(pending) = self.pending.get_mut(id) else { return (0, false) };
+        if left.cast_signed() < 0 {
+            // A call has counted it down and is in the hook. Or it was, and a trap ended it there:
+            // for want of stack, fuel or time for the function that calls the hook. Then nobody
+            // has set the cell, and all calls since then have counted on.
+            let passed = mem::take(pending);
+            return match when {
+                When::During => (passed, false),
+                When::Before | When::After => {
+                    (passed.saturating_add(left.cast_signed().unsigned_abs()), true)
+                }
+            };
+        }
         // A guest that calls the hooks itself may have brought them out of step.
         let left = left.min(*pending);
         let passed = *pending - left;
@@ -155,48 +172,88 @@ pub(crate) fn find<T: 'static>(
 
 /// Looks at the cells of a store: calls up to now are counted, or left out.
 ///
-/// Cells in globals are read by a call of the guest, which takes fuel where the store counts
-/// it; where it does not return they are as they were.
+/// Cells in globals are read by a call of the guest; where it does not return they are as they
+/// were.
 pub(crate) fn look<S: AsContextMut>(
     store: &mut S,
     recorder: impl Fn(&mut S::Data) -> &mut Recorder,
     rearm: Rearm,
-    counted: Counted,
+    when: When,
 ) {
-    let place = match recorder(store.as_context_mut().data_mut()).inner() {
-        Some(inner) => inner.cells.place.clone(),
-        None => return,
-    };
-    match place {
-        Place::Unknown | Place::Nowhere => {}
-        Place::Memory(memory) => {
-            let (bytes, data) = memory.data_and_store_mut(&mut *store);
-            let Some(inner) = recorder(data).inner() else { return };
+    let mut first = 0;
+    for reader in look_at_memory(store, &recorder, rearm, when) {
+        let Some(left) = readers::read(store, &reader) else { return };
+        first += take_read(store, &recorder, first, &left, when);
+    }
+    have_looked(store, &recorder, rearm);
+}
+
+/// The same where the store may be one that takes asynchronous calls only.
+pub(crate) async fn look_async<S>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    rearm: Rearm,
+    when: When,
+) where
+    S: AsContextMut<Data: Send>,
+{
+    let mut first = 0;
+    for reader in look_at_memory(store, &recorder, rearm, when) {
+        let Some(left) = readers::read_async(store, &reader).await else { return };
+        first += take_read(store, &recorder, first, &left, when);
+    }
+    have_looked(store, &recorder, rearm);
+}
+
+/// Looks at cells that are in a memory; of others, gives what is to be called.
+fn look_at_memory<S: AsContextMut>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    rearm: Rearm,
+    when: When,
+) -> Box<[Func]> {
+    let mut context = store.as_context_mut();
+    let Some(inner) = recorder(context.data_mut()).inner() else { return Box::default() };
+    match &inner.cells.place {
+        Place::Unknown | Place::Nowhere => Box::default(),
+        &Place::Memory(memory) => {
+            let (bytes, data) = memory.data_and_store_mut(context);
+            let Some(inner) = recorder(data).inner() else { return Box::default() };
             let (cells, _) = bytes.as_chunks_mut();
             for (id, cell) in cells.iter_mut().take(inner.module.functions.len()).enumerate() {
-                if inner.look(id, u32::from_le_bytes(*cell), rearm, counted) {
+                if inner.look(id, u32::from_le_bytes(*cell), rearm, when) {
                     *cell = [0; 4];
                 }
             }
+            Box::default()
         }
-        Place::Readers(readers) => {
-            let mut first = 0;
-            for reader in readers {
-                let mut left = vec![Val::I32(0); reader.ty(&mut *store).results().len()];
-                if reader.call(&mut *store, &[], &mut left).is_err() {
-                    return;
-                }
-                let mut context = store.as_context_mut();
-                let Some(inner) = recorder(context.data_mut()).inner() else { return };
-                for (at, left) in left.iter().enumerate() {
-                    // They are all zero now.
-                    let left = left.i32().unwrap_or(0).cast_unsigned();
-                    inner.look(first + at, left, Rearm::All, counted);
-                }
-                first += left.len();
-            }
+        Place::Readers(readers) => readers.clone(),
+    }
+}
+
+/// Takes up what a reader gave, of cells from the given one on, and gives how many.
+fn take_read<S: AsContextMut>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    first: usize,
+    left: &[u32],
+    when: When,
+) -> usize {
+    if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
+        for (at, &left) in left.iter().enumerate() {
+            // They are all zero now.
+            inner.look(first + at, left, Rearm::All, when);
         }
     }
+    left.len()
+}
+
+/// All cells were looked at.
+fn have_looked<S: AsContextMut>(
+    store: &mut S,
+    recorder: impl Fn(&mut S::Data) -> &mut Recorder,
+    rearm: Rearm,
+) {
     if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
         inner.cells.idled &= rearm == Rearm::None;
     }
@@ -220,13 +277,15 @@ pub(crate) fn rearm<S: AsContextMut>(
             let (cells, _) = bytes.as_chunks_mut();
             for &id in functions {
                 if let Some(cell) = cells.get_mut(id as usize)
-                    && inner.look(id as usize, u32::from_le_bytes(*cell), Rearm::All, Counted::Yes)
+                    && inner.look(id as usize, u32::from_le_bytes(*cell), Rearm::All, When::During)
                 {
                     *cell = [0; 4];
                 }
             }
         }
-        Place::Readers(_) => look(store, recorder, Rearm::All, Counted::Yes),
+        // These set all to zero, or none.
+        Place::Readers(_) if functions.is_empty() => {}
+        Place::Readers(_) => look(store, recorder, Rearm::All, When::During),
     }
 }
 
@@ -245,9 +304,9 @@ impl Inner {
     }
 
     /// Takes up what a cell holds, and says whether it is to be set to zero.
-    fn look(&mut self, id: usize, left: u32, rearm: Rearm, counted: Counted) -> bool {
-        let (passed, zero) = self.cells.look(id, left, rearm);
-        if passed > 0 && counted == Counted::Yes {
+    fn look(&mut self, id: usize, left: u32, rearm: Rearm, when: When) -> bool {
+        let (passed, zero) = self.cells.look(id, left, rearm, when);
+        if passed > 0 && when != When::Before {
             let row = self.stats.function(id as u32);
             self.stats.count(row, u64::from(passed));
         }

@@ -68,7 +68,9 @@
 //!
 //! Where the engine does not take modules with one memory more, as with the pooling allocator's
 //! default limits, cells are globals. Each trace under a budget then times the first call of
-//! each function.
+//! each function. Only the guest can read them, which it cannot amid an asynchronous call: there
+//! a change of the overhead, a sample and an unexplained millisecond have functions timed
+//! only as their periods end.
 //!
 //! # Security
 //!
@@ -97,9 +99,11 @@ mod lost;
 mod module;
 mod names;
 mod observer;
+mod open;
 mod overhead;
 mod paths;
 mod quotas;
+mod readers;
 mod recorder;
 mod redaction;
 mod report;

@@ -4,7 +4,7 @@ use observe_abi::{guest, hooks};
 use wasmtime::{Caller, Extern, Linker, Trap};
 
 use crate::Error;
-use crate::cells::{self, Counted, Rearm};
+use crate::cells::{self, Rearm, When};
 use crate::frame::{End, UNTIMED};
 use crate::growth::Grown;
 use crate::overhead::MAX_PERIOD;
@@ -158,7 +158,7 @@ fn attend<T: 'static>(
         cells::find(caller, recorder, id);
     } else if changed {
         let rearm = recorder(caller.data_mut()).inner().map(|inner| inner.rearm_at_start());
-        cells::look(caller, recorder, rearm.unwrap_or(Rearm::None), Counted::Yes);
+        cells::look(caller, recorder, rearm.unwrap_or(Rearm::None), When::During);
     }
     let Some(inner) = recorder(caller.data_mut()).inner() else { return Ok(NOTHING) };
     Ok(inner.enter(id))

@@ -17,7 +17,7 @@ use crate::module::ModuleInfo;
 use crate::names::Names;
 use crate::observer::Shared;
 use crate::overhead::{Controller, MAX_PERIOD};
-use crate::stats::{RowId, Stats, Timed};
+use crate::stats::{RowId, Stats, Timed, What};
 use crate::suspended::Suspended;
 use crate::trace::Active;
 
@@ -148,7 +148,7 @@ impl Drop for Recorder {
         // A store that goes away in the middle of a call takes its spans with it
         // unless they are closed here.
         if let Some(inner) = self.inner() {
-            inner.abandon("abandoned", "the store was dropped");
+            inner.abandon();
         }
     }
 }
@@ -293,7 +293,10 @@ impl Inner {
         let (own, ticks) = self.bias.correct(&frame, elapsed);
         self.stats.close(frame.row, &Timed { ticks, own, weight: frame.weight });
         // A child that was kept has numbered its parents, which must be kept too.
-        let is_short = elapsed < self.min_ticks && !frame.is_numbered() && !frame.has_extra;
+        let is_short = elapsed < self.min_ticks
+            && !frame.is_numbered()
+            && !frame.has_extra
+            && self.suspended.ticks() == frame.suspended;
         if is_short && end == End::Returned {
             self.folded += 1;
             return;
@@ -312,10 +315,19 @@ impl Inner {
         self.unexplained = row;
     }
 
-    /// The functions that are to be timed.
+    /// The functions that are to be timed: those that were called there when they were last
+    /// timed, be it in an earlier trace.
     pub(crate) fn take_to_rearm(&mut self) -> Vec<u32> {
         let caller = mem::replace(&mut self.unexplained, RowId::NONE);
-        self.stats.called_by(caller).collect()
+        let mut called: Vec<_> = self.stats.called_by(caller).collect();
+        if let Some(What::Function(caller)) = self.stats.what(caller) {
+            for id in self.module.called_by(caller).filter(|id| !self.stats.knows_caller(*id)) {
+                // This instance may be at its end: the next one times it.
+                self.module.learn(id, 0);
+                called.push(id);
+            }
+        }
+        called
     }
 
     /// Gives the innermost frame what only few have.

@@ -49,7 +49,7 @@ pub(crate) struct Row {
 pub(crate) struct More {
     pub(crate) what: What,
     pub(crate) errors: u64,
-    /// Ticks in which an asynchronous call waited.
+    /// Ticks in which timed calls waited, each times those that it stands for.
     pub(crate) suspended: u64,
     pub(crate) growth: Growth,
     pub(crate) heap: Heap,
@@ -102,6 +102,13 @@ impl Stats {
             Some(&place) if place > 0 => RowId(place - 1),
             _ => self.meet(What::Function(id)),
         }
+    }
+
+    /// Whether it is known in which other function one is called.
+    pub(crate) fn knows_caller(&self, id: u32) -> bool {
+        let row = self.places.get(id as usize).and_then(|place| place.checked_sub(1));
+        let more = row.and_then(|row| self.more.get(row as usize));
+        more.is_some_and(|more| more.within != RowId::NONE)
     }
 
     /// The row of a name.
@@ -244,6 +251,11 @@ impl Met<'_> {
 
     pub(crate) fn sum(&self) -> u64 {
         self.for_all(self.row.sum)
+    }
+
+    /// Ticks in which calls waited.
+    pub(crate) fn suspended(&self) -> u64 {
+        self.for_all(self.more.suspended)
     }
 
     /// `None` where which calls are outermost is not known, since not all were timed.

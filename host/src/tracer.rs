@@ -3,18 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use observe_collector::event::{Attribute, Severity, SpanDetail};
-use wasmtime::{AsContext, AsContextMut, Instance, InstancePre, WasmBacktrace};
+use observe_collector::event::{Attribute, Severity};
+use wasmtime::{AsContextMut, Instance, InstancePre, WasmBacktrace};
 
-use crate::cells::{self, Counted, Rearm};
+use crate::cells::{self, Rearm, When};
 use crate::context::TraceContext;
-use crate::cpu::thread_time;
-use crate::failure::Failure;
 use crate::observer::Observer;
+use crate::open::Open;
 use crate::recorder::Recorder;
 use crate::report::Report;
-use crate::suspended::Suspended;
-use crate::trace::{Outcome, Taken, TraceOptions};
+use crate::trace::TraceOptions;
 
 /// Makes traces of the stores with data of type `T` that use its linker.
 ///
@@ -47,24 +45,6 @@ pub struct Traced<R> {
     /// What the trace told; `None` where the work was a span of a trace that had begun before, and
     /// where the observer is disabled.
     pub report: Option<Report>,
-}
-
-/// What a trace began with.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Began {
-    pub(crate) fuel: Option<u64>,
-    depth: Depth,
-}
-
-/// Where the span of some work is on the shadow stack.
-#[derive(Clone, Copy, Default)]
-enum Depth {
-    /// There is none.
-    #[default]
-    Nowhere,
-    /// It is the root of a trace.
-    Root,
-    At(usize),
 }
 
 impl<T: 'static> Tracer<T> {
@@ -106,16 +86,22 @@ impl<T: 'static> Tracer<T> {
     where
         S: AsContextMut<Data = T>,
     {
-        let cpu = thread_time();
-        let mut open = Open { tracer: self, began: self.begin(store, options), store };
+        let mut open = Open::work(self, store, options);
+        if let Some(rearm) = open.begins_with() {
+            cells::look(open.store, |data| self.of(data), rearm, When::Before);
+        }
         let result = work(open.store);
-        let cpu = thread_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
-        let report = open.close(&result, cpu);
+        if open.is_trace() {
+            // What stands open is over, and the reader of the cells is no part of it.
+            cells::look(open.store, |data| self.of(data), Rearm::None, When::After);
+        }
+        let report = open.close(result.as_ref().err());
         Traced { result, report }
     }
 
     /// Instantiates a module as [`InstancePre::instantiate`] does, and makes a span of that, in
-    /// which calls of its start function stand. Like a call it is folded where it is short.
+    /// which calls of its start function stand. Like a call it is folded where it is short and
+    /// does not fail.
     ///
     /// # Errors
     ///
@@ -128,37 +114,12 @@ impl<T: 'static> Tracer<T> {
     where
         S: AsContextMut<Data = T>,
     {
-        let began = self.begin_instantiation(store);
-        let instance = module.instantiate(store.as_context_mut());
-        self.end_instantiation(store, began, instance.is_err());
-        instance
-    }
-
-    pub(crate) fn begin_instantiation<S>(&self, store: &mut S) -> Option<usize>
-    where
-        S: AsContextMut<Data = T>,
-    {
-        let mut store = store.as_context_mut();
-        let inner = self.of(store.data_mut()).inner()?;
         // Another instance has other cells.
-        inner.cells.forget();
-        inner.trace.as_ref()?;
-        let detail = SpanDetail { name: Some("instantiate".to_owned()), ..SpanDetail::default() };
-        inner.open_host(detail, false)
-    }
-
-    pub(crate) fn end_instantiation<S>(&self, store: &mut S, began: Option<usize>, failed: bool)
-    where
-        S: AsContextMut<Data = T>,
-    {
-        // Where it failed, the trace wants to know where.
-        if failed {
-            return;
-        }
-        let mut store = store.as_context_mut();
-        if let (Some(inner), Some(depth)) = (self.of(store.data_mut()).inner(), began) {
-            inner.close_instantiation(depth);
-        }
+        cells::look(store, |data| self.of(data), Rearm::None, When::During);
+        let mut open = Open::instantiation(self, store);
+        let instance = module.instantiate(open.store.as_context_mut());
+        open.close(instance.as_ref().err());
+        instance
     }
 
     /// Takes a sample of the guest's stack, as from
@@ -185,117 +146,8 @@ impl<T: 'static> Tracer<T> {
         cells::rearm(&mut store, |data| self.of(data), &slow);
     }
 
-    /// Where the waiting of a trace is noted; `None` where there is none.
-    pub(crate) fn suspended<S>(&self, store: &mut S) -> Option<Arc<Suspended>>
-    where
-        S: AsContextMut<Data = T>,
-    {
-        let mut store = store.as_context_mut();
-        let inner = self.of(store.data_mut()).inner()?;
-        Some(Arc::clone(&inner.suspended))
-    }
-
-    fn of<'d>(&self, data: &'d mut T) -> &'d mut Recorder {
+    pub(crate) fn of<'d>(&self, data: &'d mut T) -> &'d mut Recorder {
         (self.recorder)(data)
-    }
-
-    /// Begins a trace, or a span of the one that has begun.
-    pub(crate) fn begin<S>(&self, store: &mut S, options: TraceOptions) -> Began
-    where
-        S: AsContextMut<Data = T>,
-    {
-        let mut context = store.as_context_mut();
-        let Some(inner) = self.of(context.data_mut()).inner() else { return Began::default() };
-        if inner.trace.is_some() {
-            let depth = inner.open_host(options.into_detail(), true);
-            return Began { fuel: None, depth: depth.map_or(Depth::Nowhere, Depth::At) };
-        }
-        inner.start(options);
-        let rearm = inner.rearm_at_start();
-        // What a call of the cells' reader takes is not the trace's.
-        cells::look(store, |data| self.of(data), rearm, Counted::No);
-        let fuel = store.as_context().get_fuel().ok();
-        Began { fuel, depth: Depth::Root }
-    }
-
-    /// Ends what [`begin`](Self::begin) began.
-    fn end<S>(
-        &self,
-        store: &mut S,
-        began: Began,
-        error: Option<&wasmtime::Error>,
-        cpu: Option<std::time::Duration>,
-    ) -> Option<Report>
-    where
-        S: AsContextMut<Data = T>,
-    {
-        let depth = match began.depth {
-            Depth::Nowhere => return None,
-            Depth::Root => 0,
-            Depth::At(depth) => depth,
-        };
-        let left = store.as_context().get_fuel().ok();
-        let fuel = began.fuel.zip(left).map(|(before, left)| before.saturating_sub(left));
-        if depth == 0 {
-            // What stands open is over, and the reader of the cells is no part of it.
-            cells::look(store, |data| self.of(data), Rearm::None, Counted::Yes);
-        }
-        let exit = error.and_then(|error| self.observer.0.exit_status.as_ref()?(error));
-        let mut store = store.as_context_mut();
-        let inner = self.of(store.data_mut()).inner()?;
-        let failure =
-            error.filter(|_| exit.is_none()).map(|error| Failure::of_guest(&inner.module, error));
-        let outcome = match (exit, &failure) {
-            (Some(status), _) => Outcome::Exited(status),
-            (None, Some(failure)) => Outcome::Failed(failure),
-            (None, None) => Outcome::Returned,
-        };
-        match depth {
-            0 => inner.finish(outcome, Taken { cpu, fuel }),
-            depth => {
-                inner.close_scope(depth, outcome);
-                None
-            }
-        }
-    }
-}
-
-/// A trace, or a span, that is open while work is done with its store.
-pub(crate) struct Open<'o, T: 'static, S: AsContextMut<Data = T>> {
-    pub(crate) tracer: &'o Tracer<T>,
-    pub(crate) began: Began,
-    pub(crate) store: &'o mut S,
-}
-
-impl<T: 'static, S: AsContextMut<Data = T>> Open<'_, T, S> {
-    pub(crate) fn close<R>(
-        &mut self,
-        result: &wasmtime::Result<R>,
-        cpu: Option<std::time::Duration>,
-    ) -> Option<Report> {
-        let began = std::mem::take(&mut self.began);
-        self.tracer.end(self.store, began, result.as_ref().err(), cpu)
-    }
-}
-
-impl<T: 'static, S: AsContextMut<Data = T>> Drop for Open<'_, T, S> {
-    fn drop(&mut self) {
-        // Closed already, unless the work panicked, or its future was dropped.
-        let depth = match self.began.depth {
-            Depth::Nowhere => return,
-            Depth::Root => 0,
-            Depth::At(depth) => depth,
-        };
-        let mut store = self.store.as_context_mut();
-        let Some(inner) = self.tracer.of(store.data_mut()).inner() else { return };
-        let (error_type, why) = match std::thread::panicking() {
-            true => ("panic", "the host panicked"),
-            false => ("cancelled", "the future was dropped"),
-        };
-        match depth {
-            0 => inner.abandon(error_type, why),
-            depth => inner.close_from(depth, Some(Failure::of_host(error_type, why).detail())),
-        }
     }
 }
 

@@ -1,7 +1,13 @@
 //! What is recorded of guests that return, throw, trap, recurse, or lie.
 
 mod boundary;
+mod counts;
+mod failure;
 mod guest;
+mod host;
+mod load;
+mod tenants;
+mod waiting;
 
 use std::time::Duration;
 
