@@ -4,13 +4,12 @@
 //!
 //! `cargo bench -p observe-benches --bench rewrite -- [ROUNDS] [NAME...]`
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::time::Duration;
 
+use observe_benches::memory::{Counting, allocated_in};
 use observe_benches::{Args, NO_CORPUS, Spread, corpus, thread_time};
 use observe_instrumenter::{Module, Plan, Selection};
 use walrus::ir::{Br, Call, Const, Instr, InstrLocId, InstrSeq, InstrSeqId, Value, VisitorMut};
@@ -21,59 +20,8 @@ use wirm::opcode::{Instrumenter, Opcode};
 /// Smaller modules are rewritten before a clock can tell.
 const MIN_BYTES: usize = 1_000_000;
 
-/// Counts the bytes that are allocated while it is switched on.
-struct Counting;
-
-static SWITCHED_ON: AtomicBool = AtomicBool::new(false);
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-static PEAK: AtomicIsize = AtomicIsize::new(0);
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn note(bytes: isize) {
-    if SWITCHED_ON.load(Ordering::Relaxed) {
-        let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        PEAK.fetch_max(live, Ordering::Relaxed);
-    }
-}
-
-// SAFETY: all is left to the system's allocator, with the arguments as they came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size().cast_signed());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(layout.size().cast_signed());
-        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        note(-layout.size().cast_signed());
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size.cast_signed() - layout.size().cast_signed());
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
-/// What `work` gives, and the most bytes that were allocated at a time.
-fn peak_of<R>(work: impl FnOnce() -> R) -> (R, usize) {
-    LIVE.store(0, Ordering::Relaxed);
-    PEAK.store(0, Ordering::Relaxed);
-    SWITCHED_ON.store(true, Ordering::Relaxed);
-    let result = work();
-    SWITCHED_ON.store(false, Ordering::Relaxed);
-    (result, PEAK.load(Ordering::Relaxed).unsigned_abs())
-}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Contender {
@@ -311,7 +259,7 @@ fn measure(wasm: &[u8], rounds: usize) -> Vec<Result<Outcome, (Contender, String
     let mut outcomes: Vec<_> = Contender::ALL
         .into_iter()
         .map(|contender| {
-            let (rewritten, peak) = peak_of(|| attempt(contender, wasm));
+            let (rewritten, memory) = allocated_in(|| attempt(contender, wasm));
             let rewritten = rewritten.map_err(|error| (contender, error))?;
             let (before, _) = section_sizes(wasm);
             let (after, _) = section_sizes(&rewritten.wasm);
@@ -319,7 +267,7 @@ fn measure(wasm: &[u8], rounds: usize) -> Vec<Result<Outcome, (Contender, String
             let mut validator = Validator::new_with_features(WasmFeatures::all());
             Ok(Outcome {
                 contender,
-                peak,
+                peak: memory.peak,
                 growth: growth(wasm.len(), rewritten.wasm.len()),
                 code_growth: growth(before, after),
                 valid: validator.validate_all(&rewritten.wasm).is_ok(),

@@ -1,63 +1,104 @@
-//! The way from host threads to the collector's thread: bounded, and every
-//! span that does not fit is counted.
+//! The way from host threads to the collector's thread: bounded, and all
+//! that does not fit is counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::event::Chunk;
+use crate::metrics::Ask;
 use crate::stats::{Dropped, Report};
 
 /// What [`Handle::send`] does when the channel is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFull {
-    /// Drop the chunk that does not fit and count its spans. The guest never waits.
+    /// Drop the chunk that does not fit and count its spans and log records. The guest never
+    /// waits.
     #[default]
     Drop,
-    /// Wait for room, so that no span is lost on the way to the exporters, except for
-    /// those whose sender still waits during a shutdown. What an exporter does when
+    /// Wait for room, so that nothing is lost on the way to the exporters, except for
+    /// chunks whose sender still waits during a shutdown. What an exporter does when
     /// its own queue is full is another matter.
     Block,
 }
 
 /// What travels in the channel. Requests stand in line behind the chunks that
 /// were sent before them, which is what makes a flush mean something.
-#[derive(Debug)]
 pub(crate) enum Message {
     Chunk(Chunk),
+    Source { interval: Duration, ask: Ask },
     Flush { deadline: Instant, reply: Sender<bool> },
     Report { reply: Sender<Report> },
     Shutdown { deadline: Instant, reply: Sender<Report> },
 }
 
-/// Spans counted where they enter.
+/// What is counted where chunks enter.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    spans: Tally,
+    logs: Tally,
+    closing: AtomicBool,
+}
+
+/// The part of [`Intake`] that is of one signal.
 ///
 /// `offered` is raised before a chunk is sent and the drops after that failed, so
 /// whoever reads the drops first and `offered` second never sees more dropped
 /// than offered.
 #[derive(Debug, Default)]
-pub(crate) struct Intake {
+struct Tally {
     offered: AtomicU64,
     full: AtomicU64,
     closed: AtomicU64,
-    closing: AtomicBool,
 }
 
-/// A reading of [`Intake`].
+/// Why a chunk is not sent.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Full,
+    Closed,
+}
+
+impl Tally {
+    fn offer(&self, number: u64) {
+        // Most chunks have no log records.
+        if number > 0 {
+            self.offered.fetch_add(number, Ordering::AcqRel);
+        }
+    }
+
+    fn refuse(&self, number: u64, why: Refusal) {
+        let counter = match why {
+            Refusal::Full => &self.full,
+            Refusal::Closed => &self.closed,
+        };
+        counter.fetch_add(number, Ordering::AcqRel);
+    }
+
+    fn read(&self) -> Offered {
+        let channel_full = self.full.load(Ordering::Acquire);
+        let closed = self.closed.load(Ordering::Acquire);
+        let number = self.offered.load(Ordering::Acquire);
+        Offered { number, dropped: Dropped { channel_full, closed, ..Dropped::default() } }
+    }
+}
+
+/// How much of one signal was offered, and what did not enter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offered {
-    pub(crate) spans: u64,
+    pub(crate) number: u64,
     pub(crate) dropped: Dropped,
 }
 
 impl Intake {
-    pub(crate) fn read(&self) -> Offered {
-        let channel_full = self.full.load(Ordering::Acquire);
-        let closed = self.closed.load(Ordering::Acquire);
-        let spans = self.offered.load(Ordering::Acquire);
-        Offered { spans, dropped: Dropped { channel_full, closed, ..Dropped::default() } }
+    pub(crate) fn spans(&self) -> Offered {
+        self.spans.read()
+    }
+
+    pub(crate) fn logs(&self) -> Offered {
+        self.logs.read()
     }
 
     /// From now on [`Handle::send`] counts and drops.
@@ -75,43 +116,50 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Hands a chunk to the collector's thread.
+    /// Hands a chunk to the collector's thread. One without spans and log records is no chunk.
     ///
-    /// Never fails: a chunk that cannot be sent is dropped and its spans are counted,
-    /// as `channel_full` or, after a shutdown, as `closed`.
+    /// Never fails: a chunk that cannot be sent is dropped and its spans and log records are
+    /// counted, as `channel_full` or, after a shutdown, as `closed`.
     ///
     /// # Overhead
     ///
-    /// One atomic addition and one push on a bounded channel for each chunk, whatever
-    /// its size. Under [`OnFull::Drop`] this never waits.
+    /// One atomic addition for each signal that the chunk has, and one push on a bounded channel,
+    /// whatever its size. Under [`OnFull::Drop`] this never waits.
     pub fn send(&self, chunk: Chunk) {
-        let spans = chunk.spans.len() as u64;
-        if spans == 0 {
+        let (spans, logs) = (chunk.spans.len() as u64, chunk.logs.len() as u64);
+        if spans == 0 && logs == 0 {
             return;
         }
-        self.intake.offered.fetch_add(spans, Ordering::AcqRel);
+        self.intake.spans.offer(spans);
+        self.intake.logs.offer(logs);
+        if let Err(why) = self.try_send(chunk) {
+            self.intake.spans.refuse(spans, why);
+            self.intake.logs.refuse(logs, why);
+        }
+    }
+
+    fn try_send(&self, chunk: Chunk) -> Result<(), Refusal> {
         if self.intake.closing.load(Ordering::Acquire) {
-            self.intake.closed.fetch_add(spans, Ordering::AcqRel);
-            return;
+            return Err(Refusal::Closed);
         }
         let message = Message::Chunk(chunk);
-        let dropped = match self.on_full {
-            OnFull::Drop => match self.messages.try_send(message) {
-                Ok(()) => return,
-                Err(TrySendError::Full(_)) => &self.intake.full,
-                Err(TrySendError::Disconnected(_)) => &self.intake.closed,
-            },
-            OnFull::Block => match self.messages.send(message) {
-                Ok(()) => return,
-                Err(_) => &self.intake.closed,
-            },
-        };
-        dropped.fetch_add(spans, Ordering::AcqRel);
+        match self.on_full {
+            OnFull::Drop => self.messages.try_send(message).map_err(|error| match error {
+                TrySendError::Full(_) => Refusal::Full,
+                TrySendError::Disconnected(_) => Refusal::Closed,
+            }),
+            OnFull::Block => self.messages.send(message).map_err(|_| Refusal::Closed),
+        }
     }
 
     /// The spans that did not enter the channel so far: `channel_full` and `closed`.
     pub fn dropped(&self) -> Dropped {
-        self.intake.read().dropped
+        self.intake.spans().dropped
+    }
+
+    /// The log records that did not enter the channel so far.
+    pub fn dropped_logs(&self) -> Dropped {
+        self.intake.logs().dropped
     }
 
     pub(crate) fn intake(&self) -> &Arc<Intake> {

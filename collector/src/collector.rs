@@ -1,15 +1,17 @@
-//! The life cycle: one thread that takes chunks from the channel and gives them
-//! to each exporter.
+//! The life cycle: one thread that takes chunks from the channel, asks for metrics, and gives
+//! both to each exporter.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::channel::{Handle, Intake, Message, OnFull, channel};
+use crate::channel::{Handle, Intake, Message, Offered, OnFull, channel};
+use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
-use crate::stats::{Counts, ExporterReport, Report};
+use crate::metrics::Sources;
+use crate::stats::{Counts, ExporterReport, Report, Signal};
 
 /// Chunks that wait in the channel before it counts as full.
 const DEFAULT_CAPACITY: usize = 1024;
@@ -21,6 +23,7 @@ const GRACE: Duration = Duration::from_millis(250);
 /// What a [`Collector`] is made from.
 pub struct Builder {
     exporters: Vec<Box<dyn Exporter>>,
+    sources: Sources,
     capacity: usize,
     on_full: OnFull,
 }
@@ -29,6 +32,29 @@ impl Builder {
     /// Adds an exporter. Each gets all chunks, in the order in which they were added.
     pub fn exporter(mut self, exporter: Box<dyn Exporter>) -> Self {
         self.exporters.push(exporter);
+        self
+    }
+
+    /// Adds a source of metrics, which is asked at each interval, and once more by
+    /// [`Collector::flush`] and [`Collector::shutdown`]. What it answers goes to each exporter.
+    /// There may be several, each with an interval of its own.
+    ///
+    /// The interval that the specification gives is [`DEFAULT_METRIC_INTERVAL`];
+    /// [`otlp::Config::metric_interval`] is that of the environment. A source is asked every
+    /// millisecond at the most.
+    ///
+    /// The source runs on the collector's thread: while it takes its time, chunks wait in the
+    /// channel. It must not flush this collector, which would wait for itself. If it panics, the
+    /// thread ends, and what is not delivered is counted as lost.
+    ///
+    /// [`DEFAULT_METRIC_INTERVAL`]: crate::DEFAULT_METRIC_INTERVAL
+    /// [`otlp::Config::metric_interval`]: crate::otlp::Config::metric_interval
+    pub fn metrics(
+        mut self,
+        interval: Duration,
+        source: impl FnMut() -> Vec<Metric> + Send + 'static,
+    ) -> Self {
+        self.sources.add(Instant::now(), interval, Box::new(source));
         self
     }
 
@@ -51,8 +77,12 @@ impl Builder {
     pub fn start(self) -> Collector {
         let (handle, messages) = channel(self.capacity, self.on_full);
         let names = self.exporters.iter().map(|exporter| exporter.name().to_owned()).collect();
-        let worker =
-            Worker { exporters: self.exporters, handed: 0, intake: handle.intake().clone() };
+        let worker = Worker {
+            exporters: self.exporters,
+            sources: self.sources,
+            handed: Handed::default(),
+            intake: handle.intake().clone(),
+        };
         let thread = thread::Builder::new()
             .name("observe-collector".to_owned())
             .spawn(|| worker.run(messages));
@@ -72,9 +102,29 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// What a collector is made from: no exporters, a channel of 1,024 chunks, [`OnFull::Drop`].
+    /// What a collector is made from: no exporters, no metrics, a channel of 1,024 chunks,
+    /// [`OnFull::Drop`].
     pub fn builder() -> Builder {
-        Builder { exporters: Vec::new(), capacity: DEFAULT_CAPACITY, on_full: OnFull::default() }
+        Builder {
+            exporters: Vec::new(),
+            sources: Sources::default(),
+            capacity: DEFAULT_CAPACITY,
+            on_full: OnFull::default(),
+        }
+    }
+
+    /// Adds a source of metrics, as [`Builder::metrics`] does, for one that could not be there
+    /// before: because it counts what is sent through a handle of this collector, for example.
+    ///
+    /// Waits while the channel is full.
+    pub fn metrics(
+        &self,
+        interval: Duration,
+        source: impl FnMut() -> Vec<Metric> + Send + 'static,
+    ) {
+        let message = Message::Source { interval, ask: Box::new(source) };
+        // Without the thread there is nobody to ask, which the report says.
+        let _ = self.handle.messages().send(message);
     }
 
     /// A way to send chunks to this collector.
@@ -82,8 +132,8 @@ impl Collector {
         self.handle.clone()
     }
 
-    /// Waits until everything that was sent before is delivered, rejected or dropped,
-    /// at most for `timeout`. Returns whether that is so.
+    /// Waits until everything that was sent before, and metrics as they are now, is delivered,
+    /// rejected or dropped, at most for `timeout`. Returns whether that is so.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = after(timeout);
         let (reply, answer) = crossbeam_channel::bounded(1);
@@ -91,7 +141,7 @@ impl Collector {
             && answer.recv_deadline(graced(deadline)).unwrap_or(false)
     }
 
-    /// What became of all spans so far; `None` if the thread does not answer within
+    /// What became of everything so far; `None` if the thread does not answer within
     /// `timeout`, because it flushes or an exporter holds it.
     pub fn report(&self, timeout: Duration) -> Option<Report> {
         let deadline = after(timeout);
@@ -100,7 +150,8 @@ impl Collector {
         answer.recv_deadline(deadline).ok()
     }
 
-    /// Closes the channel, delivers what was sent before, and stops the thread.
+    /// Closes the channel, delivers what was sent before and metrics as they are now, and stops
+    /// the thread.
     ///
     /// Returns within about `timeout`. What is not delivered by then is dropped and
     /// counted, so in the report nothing is queued.
@@ -127,10 +178,13 @@ impl Collector {
 
     /// The report when the thread gives none: all that entered the channel is lost.
     fn report_of_silence(&self, started: bool) -> Report {
-        let offered = self.handle.intake().read();
-        let mut dropped = offered.dropped;
-        dropped.undelivered = offered.spans - dropped.total();
-        let counts = Counts { accepted: offered.spans, dropped, ..Counts::default() };
+        let lost = |offered: Offered| {
+            let mut dropped = offered.dropped;
+            dropped.undelivered = offered.number - dropped.total();
+            Counts { accepted: offered.number, dropped, ..Counts::default() }
+        };
+        let intake = self.handle.intake();
+        let (counts, logs) = (lost(intake.spans()), lost(intake.logs()));
         let error = if started {
             "the collector's thread did not answer: an exporter panicked or waits past its deadline"
         } else {
@@ -139,6 +193,8 @@ impl Collector {
         let report = |name: &String| ExporterReport {
             name: name.clone(),
             counts,
+            logs,
+            metrics: Counts::default(),
             last_error: Some(error.to_owned()),
         };
         Report { exporters: self.names.iter().map(report).collect() }
@@ -161,20 +217,42 @@ impl Drop for Collector {
 /// What the thread owns.
 struct Worker {
     exporters: Vec<Box<dyn Exporter>>,
-    /// Spans that were given to the exporters.
-    handed: u64,
+    sources: Sources,
+    handed: Handed,
     intake: Arc<Intake>,
+}
+
+/// How much was given to the exporters.
+#[derive(Default)]
+struct Handed {
+    spans: u64,
+    logs: u64,
 }
 
 impl Worker {
     fn run(mut self, messages: Receiver<Message>) {
-        while let Ok(message) = messages.recv() {
+        loop {
+            let message = match self.sources.due() {
+                Some(due) => messages.recv_deadline(due),
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            // Chunks that come without a pause do not keep the sources waiting.
+            if self.sources.due().is_some() {
+                let metrics = self.sources.ask_due(Instant::now());
+                self.export_metrics(&metrics);
+            }
+            let message = match message {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             if let Message::Shutdown { deadline, reply } = message {
                 // Senders that were past the check when the channel was closed, or
                 // that waited for room, come in behind this message.
                 while let Ok(message) = messages.try_recv() {
                     self.handle_message(message);
                 }
+                self.ask_all();
                 self.start_delivery();
                 for exporter in &mut self.exporters {
                     exporter.shutdown(deadline);
@@ -191,18 +269,19 @@ impl Worker {
 
     fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Chunk(chunk) => {
-                self.handed += chunk.spans.len() as u64;
-                for exporter in &mut self.exporters {
-                    exporter.export(&chunk);
-                }
-            }
+            Message::Chunk(chunk) => self.export(&chunk),
+            Message::Source { interval, ask } => self.sources.add(Instant::now(), interval, ask),
             Message::Flush { deadline, reply } => {
+                self.ask_all();
                 self.start_delivery();
                 for exporter in &mut self.exporters {
                     exporter.flush(deadline);
                 }
-                let done = self.exporters.iter().all(|exporter| exporter.counts().queued == 0);
+                let exporters = self.exporters.iter();
+                let mut counts = exporters.flat_map(|exporter| {
+                    Signal::ALL.iter().filter_map(|signal| exporter.counts_of(*signal))
+                });
+                let done = counts.all(|counts| counts.queued == 0);
                 let _ = reply.send(done);
             }
             Message::Report { reply } => {
@@ -210,6 +289,29 @@ impl Worker {
             }
             // Only its sender can have sent another, and it sends one.
             Message::Shutdown { .. } => {}
+        }
+    }
+
+    fn export(&mut self, chunk: &Chunk) {
+        self.handed.spans += chunk.spans.len() as u64;
+        self.handed.logs += chunk.logs.len() as u64;
+        for exporter in &mut self.exporters {
+            exporter.export(chunk);
+        }
+    }
+
+    /// Gives the exporters metrics as they are now.
+    fn ask_all(&mut self) {
+        let metrics = self.sources.ask_all();
+        self.export_metrics(&metrics);
+    }
+
+    fn export_metrics(&mut self, metrics: &[Metric]) {
+        if metrics.is_empty() {
+            return;
+        }
+        for exporter in &mut self.exporters {
+            exporter.export_metrics(metrics);
         }
     }
 
@@ -222,27 +324,37 @@ impl Worker {
         }
     }
 
-    /// What the exporters say, with what happened before the spans reached them.
+    /// What the exporters say, with what happened before the chunks reached them.
     fn report(&self, channel: Channel) -> Report {
-        let offered = self.intake.read();
-        let in_channel = offered.spans - offered.dropped.total() - self.handed;
+        let (spans, logs) = (self.intake.spans(), self.intake.logs());
         let report = |exporter: &dyn Exporter| {
-            let mut counts = exporter.counts();
-            counts.accepted = offered.spans;
-            counts.dropped.channel_full += offered.dropped.channel_full;
-            counts.dropped.closed += offered.dropped.closed;
-            match channel {
-                Channel::Open => counts.queued += in_channel,
-                Channel::Closed => counts.dropped.closed += in_channel,
-            }
+            let counts_of = |signal, offered, handed| {
+                let counts = exporter.counts_of(signal);
+                counts.map(|counts| whole(counts, offered, handed, channel)).unwrap_or_default()
+            };
             ExporterReport {
                 name: exporter.name().to_owned(),
-                counts,
+                counts: counts_of(Signal::Traces, spans, self.handed.spans),
+                logs: counts_of(Signal::Logs, logs, self.handed.logs),
+                metrics: exporter.counts_of(Signal::Metrics).unwrap_or_default(),
                 last_error: exporter.last_error(),
             }
         };
         Report { exporters: self.exporters.iter().map(|exporter| report(&**exporter)).collect() }
     }
+}
+
+/// The counts of an exporter and what came before it: what was offered, less what it was handed.
+fn whole(mut counts: Counts, offered: Offered, handed: u64, channel: Channel) -> Counts {
+    let in_channel = offered.number - offered.dropped.total() - handed;
+    counts.accepted = offered.number;
+    counts.dropped.channel_full += offered.dropped.channel_full;
+    counts.dropped.closed += offered.dropped.closed;
+    match channel {
+        Channel::Open => counts.queued += in_channel,
+        Channel::Closed => counts.dropped.closed += in_channel,
+    }
+    counts
 }
 
 /// Whether what is in the channel can still reach the exporters.

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use crate::event::Chunk;
-use crate::stats::Counts;
+use crate::event::{Chunk, Metric};
+use crate::stats::{Counts, Signal};
 
-/// A destination of spans.
+/// A destination of spans and, if it likes, of log records and metrics.
 ///
 /// All methods run on the collector's thread, one after the other. An exporter
 /// that talks to a network hands its work to a thread of its own: while
@@ -13,13 +13,25 @@ use crate::stats::Counts;
 ///
 /// Of what it was given, an exporter accounts for every span:
 /// `accepted = delivered + rejected + dropped + queued` holds for
-/// [`Exporter::counts`] whenever it is called.
+/// [`Exporter::counts`] whenever it is called. One that takes other signals,
+/// too, accounts for them in [`Exporter::counts_of`].
 pub trait Exporter: Send {
     /// What a report calls this exporter, such as `otlp`.
     fn name(&self) -> &str;
 
-    /// Takes the spans of a chunk. Does not wait on the network.
+    /// Takes the spans of a chunk, and its log records unless it takes none. Does not wait on
+    /// the network.
     fn export(&mut self, chunk: &Chunk);
+
+    /// Takes metrics, as their sources have them now ([`Builder::metrics`]). Does not wait on
+    /// the network.
+    ///
+    /// Without an implementation this does nothing.
+    ///
+    /// [`Builder::metrics`]: crate::Builder::metrics
+    fn export_metrics(&mut self, metrics: &[Metric]) {
+        let _ = metrics;
+    }
 
     /// Starts the delivery of everything taken so far and waits until all of it is
     /// delivered, rejected or dropped, or until the deadline. A deadline that
@@ -29,8 +41,8 @@ pub trait Exporter: Send {
     fn flush(&mut self, deadline: Instant);
 
     /// As [`Exporter::flush`], but for the last time: what is not done by the
-    /// deadline is dropped, and counted as such. [`Exporter::export`] is
-    /// not called again.
+    /// deadline is dropped, and counted as such. [`Exporter::export`] and
+    /// [`Exporter::export_metrics`] are not called again.
     ///
     /// Without an implementation this flushes.
     fn shutdown(&mut self, deadline: Instant) {
@@ -39,6 +51,18 @@ pub trait Exporter: Send {
 
     /// What became of the spans that this exporter was given.
     fn counts(&self) -> Counts;
+
+    /// What became of what this exporter was given of a signal; `None` for a signal of which
+    /// it takes no notice. Of metrics, it counts points.
+    ///
+    /// Without an implementation these are [`Exporter::counts`] for spans, and no notice is
+    /// taken of anything else.
+    fn counts_of(&self, signal: Signal) -> Option<Counts> {
+        match signal {
+            Signal::Traces => Some(self.counts()),
+            Signal::Logs | Signal::Metrics => None,
+        }
+    }
 
     /// The last thing that went wrong, in one line; `None` if nothing ever did.
     fn last_error(&self) -> Option<String>;

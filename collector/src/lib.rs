@@ -1,4 +1,4 @@
-//! Takes the spans that a host recorded and delivers them.
+//! Takes the spans and log records that a host recorded, and metrics, and delivers them.
 //!
 //! # Life cycle
 //!
@@ -6,16 +6,20 @@
 //! host threads           collector's thread                  exporter's thread
 //! Handle::send ─ chunk ─▶ Exporter::export ─ encode, batch ─▶ POST, retry
 //!    │ full: counted          │ each exporter in turn            │ refused: counted
+//!                             │
+//!    source, each interval ─▶ Exporter::export_metrics
 //! ```
 //!
 //! A [`Collector`] is built with its exporters and started. Hosts send [`event::Chunk`]s
 //! through [`Handle`]s, which never wait unless asked to ([`OnFull`]). One thread hands
 //! each chunk to every [`Exporter`] in turn; one that waits for a network, such as
-//! [`otlp::HttpExporter`], does so on a thread of its own. [`Collector::shutdown`]
-//! delivers what is left and returns a [`Report`].
+//! [`otlp::HttpExporter`], does so on a thread of its own. Metrics are not sent but asked for:
+//! the same thread asks each source at its interval ([`Builder::metrics`], [`Collector::metrics`]).
+//! [`Collector::shutdown`] delivers what is left and returns a [`Report`].
 //!
-//! Every span is accounted for: in each report, at any time, the spans accepted are those
-//! delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]).
+//! Every span and every log record is accounted for: in each report, at any time, those accepted
+//! are those delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]). So
+//! are the points of metrics, by each exporter that takes them.
 //!
 //! This crate knows nothing of WebAssembly.
 //!
@@ -89,6 +93,7 @@ mod channel;
 mod collector;
 mod env;
 mod exporter;
+mod metrics;
 pub mod otlp;
 mod resource;
 mod stats;
@@ -97,5 +102,6 @@ pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};
 pub use env::ListError;
 pub use exporter::Exporter;
+pub use metrics::DEFAULT_METRIC_INTERVAL;
 pub use resource::{Resource, ResourceError};
-pub use stats::{Counts, Dropped, ExporterReport, Report};
+pub use stats::{Counts, Dropped, ExporterReport, Report, Signal};

@@ -1,23 +1,29 @@
 //! Delivery by the [OpenTelemetry protocol].
 //!
-//! Spans are encoded as they come ([`HttpExporter`]), gathered into batches, queued and
-//! posted. Encoding and batching run on the collector's thread, requests on one
-//! of the exporter's own.
+//! Spans, log records and metrics are encoded as they come ([`HttpExporter`]), gathered into
+//! batches by signal, queued and posted: to `/v1/traces`, `/v1/logs` and `/v1/metrics`. Encoding
+//! and batching run on the collector's thread, requests on one for each signal.
 //!
 //! [OpenTelemetry protocol]: https://opentelemetry.io/docs/specs/otlp/
 
+mod attributes;
 mod batch;
 mod config;
 mod encode;
 mod http;
+mod log;
+mod metric;
 mod pipeline;
 mod proto;
 mod queue;
 mod response;
 mod retry;
+mod sender;
 mod template;
 mod transport;
 
 pub use config::{Config, ConfigError};
 pub use encode::{Encoder, TraceEncoder};
 pub use http::HttpExporter;
+pub use log::put_log;
+pub use metric::put_metric;

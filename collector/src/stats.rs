@@ -1,6 +1,32 @@
-//! What became of every span.
+//! What became of everything that was to be sent.
 
-/// The fate of the spans that a host offered, as numbers of spans.
+/// A kind of telemetry, with an account and a way of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Log records.
+    Logs,
+    /// Points of metrics.
+    Metrics,
+}
+
+impl Signal {
+    /// All of them.
+    pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
+
+    /// What [`Counts`] counts of it, such as `spans`.
+    pub fn items(self) -> &'static str {
+        match self {
+            Signal::Traces => "spans",
+            Signal::Logs => "log records",
+            Signal::Metrics => "points",
+        }
+    }
+}
+
+/// The fate of all that was offered of one [`Signal`], as numbers of spans, of log records or
+/// of points.
 ///
 /// At any time `accepted = delivered + rejected + dropped.total() + queued`, see
 /// [`Counts::is_balanced`].
@@ -11,7 +37,7 @@ pub struct Counts {
     pub accepted: u64,
     /// Confirmed by the receiver.
     pub delivered: u64,
-    /// Received, and said by the receiver to be unusable.
+    /// Received, and said by the receiver to be unusable, or to have no place there.
     pub rejected: u64,
     /// Given up, by reason.
     pub dropped: Dropped,
@@ -20,13 +46,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Whether every accepted span is accounted for.
+    /// Whether all that was accepted is accounted for.
     pub fn is_balanced(&self) -> bool {
         self.accepted == self.delivered + self.rejected + self.dropped.total() + self.queued
     }
 }
 
-/// Why spans were given up, as numbers of spans.
+/// Why something was given up, as numbers of what [`Counts`] counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// The channel to the collector's thread was full.
@@ -47,10 +73,10 @@ pub struct Dropped {
 impl Dropped {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.by_reason().iter().map(|(_, spans)| spans).sum()
+        self.by_reason().iter().map(|(_, number)| number).sum()
     }
 
-    /// The reasons by name, with the number of spans of each.
+    /// The reasons by name, with the number of each.
     pub fn by_reason(&self) -> [(&'static str, u64); 6] {
         [
             ("channel full", self.channel_full),
@@ -63,20 +89,24 @@ impl Dropped {
     }
 }
 
-/// What became of all spans, as seen by each exporter.
+/// What became of everything, as seen by each exporter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// One for each exporter, in the order in which they were added.
     pub exporters: Vec<ExporterReport>,
 }
 
-/// What became of all spans, as seen by one exporter.
+/// What became of everything, as seen by one exporter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExporterReport {
     /// The name of the exporter.
     pub name: String,
-    /// Its counts and those of the channel, together.
+    /// What became of spans: its counts and those of the channel, together.
     pub counts: Counts,
+    /// The same of log records; all zero if it takes none.
+    pub logs: Counts,
+    /// Its counts of points of metrics, which pass no channel; all zero if it takes none.
+    pub metrics: Counts,
     /// The last thing that went wrong, in one line.
     pub last_error: Option<String>,
 }

@@ -73,9 +73,12 @@ impl Inner {
         let (id, within) = self.names.intern(&name, self.shared.quotas.names);
         self.lost.excess_names += u64::from(!within);
         let row = self.stats.named(id);
-        self.stats.count(row, 1);
-        let Some(token) = self.open(Kind::Guest, row, 1) else { return UNTIMED };
-        self.stats.open(row);
+        // What it opens takes room that calls were promised.
+        self.be_careful();
+        let Some(token) = self.open(Kind::Guest, row, 1) else {
+            self.stats.count(row, 1);
+            return UNTIMED;
+        };
         self.guarded.open += 1;
         // So that its end is taken care of.
         let _ = self.extra();
@@ -96,7 +99,7 @@ impl Inner {
         let mut attribute = Attribute::new(key.into_owned(), value);
         let redaction = &self.shared.redaction;
         let Some(frame) = self.stack.last() else { return };
-        let said: &[Attribute] = match frame.has_extra {
+        let said: &[Attribute] = match frame.has_extra() {
             true => self.extras.last().map_or(&[], |extra| &extra.detail.attributes),
             false => &[],
         };

@@ -24,6 +24,9 @@ pub(crate) struct Cells {
     place: Place,
     /// Whether functions were called outside of traces, and so got long periods.
     idled: bool,
+    /// Whether all cells were set to zero when the host last looked, and each was used up since
+    /// by a period of 1: nothing is pending.
+    taken: bool,
     /// What steers them, between two traces.
     pub(crate) controller: Option<Box<Controller>>,
 }
@@ -67,6 +70,7 @@ impl Cells {
             powers: module.learned().collect(),
             place: Place::Unknown,
             idled: false,
+            taken: true,
             controller: None,
         }
     }
@@ -82,6 +86,7 @@ impl Cells {
     pub(crate) fn let_pass(&mut self, id: u32, period: u32) {
         if let Some(pending) = self.pending.get_mut(id as usize) {
             *pending = period - 1;
+            self.taken &= period == 1;
             self.idled |= period == MAX_PERIOD;
         }
     }
@@ -97,30 +102,40 @@ impl Cells {
         matches!(self.place, Place::Unknown)
     }
 
+    /// Whether nothing is pending.
+    pub(crate) fn are_taken(&self) -> bool {
+        self.taken
+    }
+
     /// Forgets an instance, so that the store can have another.
     pub(crate) fn forget(&mut self) {
         self.place = Place::Unknown;
         self.pending.fill(0);
+        self.taken = true;
     }
 
     /// Takes up what a cell holds. Gives how many calls it has let pass since the host last
     /// looked, and whether it is to be set to zero.
     fn look(&mut self, id: usize, left: u32, rearm: Rearm, when: When) -> (u32, bool) {
         let Some(pending) = self.pending.get_mut(id) else { return (0, false) };
-        if left.cast_signed() < 0 {
-            // A call has counted it down and is in the hook. Or it was, and a trap ended it there:
-            // for want of stack, fuel or time for the function that calls the hook. Then nobody
-            // has set the cell, and all calls since then have counted on.
-            let passed = mem::take(pending);
-            return match when {
-                When::During => (passed, false),
-                When::Before | When::After => {
-                    (passed.saturating_add(left.cast_signed().unsigned_abs()), true)
-                }
-            };
+        let amid = match left.cast_signed() {
+            // A function that counts cells down has done so, and is in the hook. What it counts
+            // further, once a trap has ended it there, are calls, too.
+            below @ ..0 => Some(below.unsigned_abs()),
+            // The period is stored, and the call that it begins with has not counted itself. Where
+            // a trap ended it, it was told of all the same.
+            _ if left > *pending => Some(0),
+            _ => None,
+        };
+        if let Some(more) = amid {
+            let passed = if more > 0 { mem::take(pending) } else { 0 };
+            if when == When::During {
+                return (passed, false);
+            }
+            // Nobody is amid a hook now, so the cell was left by a trap.
+            *pending = 0;
+            return (passed.saturating_add(more), true);
         }
-        // A guest that calls the hooks itself may have brought them out of step.
-        let left = left.min(*pending);
         let passed = *pending - left;
         let is_late = || left >= 2 << self.powers[id];
         let zero = match rearm {
@@ -241,8 +256,9 @@ fn take_read<S: AsContextMut>(
 ) -> usize {
     if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
         for (at, &left) in left.iter().enumerate() {
-            // They are all zero now.
             inner.look(first + at, left, Rearm::All, when);
+            // They are all zero now.
+            let _ = inner.cells.take_pending((first + at) as u32);
         }
     }
     left.len()
@@ -256,6 +272,7 @@ fn have_looked<S: AsContextMut>(
 ) {
     if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
         inner.cells.idled &= rearm == Rearm::None;
+        inner.cells.taken = inner.cells.pending.iter().all(|&pending| pending == 0);
     }
 }
 
@@ -293,6 +310,7 @@ impl Inner {
     /// Sets the cells of a new instance, all of which are zero, but for that of a function.
     fn begin_amid_periods(&mut self, cells: &mut [u8], entering: u32) {
         let Steering::Budget(controller) = &mut self.steering else { return };
+        self.cells.taken = false;
         let (cells, _) = cells.as_chunks_mut();
         let functions = cells.iter_mut().zip(&mut self.cells.pending).zip(&self.cells.powers);
         for (id, ((cell, pending), &power)) in functions.enumerate() {

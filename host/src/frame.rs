@@ -22,25 +22,29 @@ pub(crate) struct Frame {
     pub(crate) start: Ticks,
     /// Ticks in frames right above this one that have ended.
     pub(crate) children: u64,
-    /// Ticks for which the trace had been suspended when this began.
-    pub(crate) suspended: u64,
-    /// Where it is counted.
-    pub(crate) row: RowId,
-    /// How many calls this one stands for.
-    pub(crate) weight: u32,
-    /// One more than the number of its span, once a span within it was kept, or
-    /// something refers to it; 0 before.
-    number: u32,
     /// Timed calls within it that have ended, at any depth and right above it.
     pub(crate) nested: u32,
     pub(crate) direct: u32,
     /// The path of calls to it, once something was allocated within it.
     pub(crate) path: PathId,
-    generation: u16,
-    /// Whether it has an [`Extra`].
-    pub(crate) has_extra: bool,
+    /// One more than the number of its span, once a span within it was kept, or
+    /// something refers to it; 0 before. The highest bit is set if it has an [`Extra`].
+    marks: u32,
+    /// Where it is counted.
+    pub(crate) row: RowId,
+    /// How many calls this one stands for.
+    pub(crate) weight: u32,
+    pub(crate) token: Token,
     pub(crate) kind: Kind,
+    /// Ticks for which the trace had been suspended when this began.
+    pub(crate) suspended: u64,
 }
+
+/// The bit of a frame's marks that says that it has an [`Extra`].
+const HAS_EXTRA: u32 = 1 << 31;
+
+/// Spans of a trace, at most: their numbers fit beside [`HAS_EXTRA`].
+pub(crate) const MAX_SPANS: u32 = HAS_EXTRA - 1;
 
 /// What a frame is, and so who may close it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,76 +80,81 @@ pub(crate) enum End {
 
 impl Frame {
     #[inline]
-    pub(crate) fn new(kind: Kind, row: RowId, weight: u32, generation: u16) -> Self {
+    pub(crate) fn new(kind: Kind, row: RowId, weight: u32, token: Token, suspended: u64) -> Self {
         Frame {
             start: Ticks(0),
             children: 0,
-            suspended: 0,
-            row,
-            weight,
-            number: 0,
             nested: 0,
             direct: 0,
             path: PathId::ROOT,
-            generation,
-            has_extra: false,
+            marks: 0,
+            row,
+            weight,
+            token,
             kind,
+            suspended,
         }
     }
 
     /// The number of its span, if it has one.
     pub(crate) fn number(&self) -> Option<SpanNumber> {
-        self.number.checked_sub(1).map(SpanNumber)
+        (self.marks & !HAS_EXTRA).checked_sub(1).map(SpanNumber)
     }
 
-    /// Whether its span must be kept.
-    #[inline]
-    pub(crate) fn is_numbered(&self) -> bool {
-        self.number > 0
-    }
-
+    /// Gives it a number below [`MAX_SPANS`].
     pub(crate) fn set_number(&mut self, number: SpanNumber) {
-        self.number = number.0.saturating_add(1);
+        self.marks = self.marks & HAS_EXTRA | (number.0 + 1);
+    }
+
+    /// Whether it has an [`Extra`].
+    pub(crate) fn has_extra(&self) -> bool {
+        self.marks & HAS_EXTRA != 0
+    }
+
+    pub(crate) fn set_has_extra(&mut self) {
+        self.marks |= HAS_EXTRA;
+    }
+
+    /// Whether it is like most: it has no number and nothing of its own.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.marks == 0
     }
 }
 
-/// What names an open frame: its place on the shadow stack and its generation.
-#[derive(Clone, Copy)]
-pub(crate) struct Token {
-    pub(crate) depth: usize,
-    generation: u16,
-}
+/// What names an open frame: its place on the shadow stack, in the lower bits, and a generation,
+/// which tells it from others at that place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token(u32);
 
 impl Token {
+    /// That of the frame which opened before all others.
+    pub(crate) const FIRST: Token = Token(0);
+
+    /// The token of a frame at a place below [`MAX_DEPTH`] that opens after the one with this.
     #[inline]
-    pub(crate) fn new(depth: usize, frame: &Frame) -> Self {
-        Token { depth, generation: frame.generation }
+    pub(crate) fn next(self, depth: usize) -> Self {
+        let generation = self.0.wrapping_add(MAX_DEPTH) & !(MAX_DEPTH - 1) & i32::MAX as u32;
+        Token(generation | depth as u32)
     }
 
-    /// The next generation.
+    /// The place of its frame.
     #[inline]
-    pub(crate) fn after(generation: u16) -> u16 {
-        (generation + 1) & ((1 << (31 - DEPTH_BITS)) - 1)
+    pub(crate) fn depth(self) -> usize {
+        (self.0 & (MAX_DEPTH - 1)) as usize
     }
 
     /// As the guest gets it: negative.
     #[inline]
     pub(crate) fn to_guest(self) -> i32 {
-        !((u32::from(self.generation) << DEPTH_BITS | self.depth as u32) as i32)
+        !self.0 as i32
     }
 
-    /// Reads what a guest gave, which may be anything. `None` if it is not negative.
+    /// Reads what a guest gave, which may be anything. That of a call that is not timed, which is
+    /// not negative, is of no frame.
     #[inline]
-    pub(crate) fn from_guest(token: i32) -> Option<Self> {
-        let bits = !token as u32;
-        let depth = (bits & (MAX_DEPTH - 1)) as usize;
-        (token < 0).then_some(Token { depth, generation: (bits >> DEPTH_BITS) as u16 })
-    }
-
-    /// Whether it names the frame, which is at its place.
-    #[inline]
-    pub(crate) fn is_of(self, frame: &Frame) -> bool {
-        self.generation == frame.generation
+    pub(crate) fn from_guest(token: i32) -> Self {
+        Token(!token as u32)
     }
 }
 
@@ -160,17 +169,16 @@ mod tests {
 
     #[test]
     fn a_token_comes_back_as_it_went() {
-        let mut generation = 0;
+        let mut token = Token::FIRST;
         for depth in [0, 1, 77, MAX_DEPTH as usize - 1] {
             for _ in 0..5000 {
-                generation = Token::after(generation);
-                let frame = Frame::new(Kind::Call, RowId::NONE, 1, generation);
-                let token = Token::new(depth, &frame).to_guest();
-                assert!(token < 0);
-                let back = Token::from_guest(token).expect("it is negative");
-                assert!(back.depth == depth && back.is_of(&frame));
+                let next = token.next(depth);
+                assert_ne!(next, token);
+                assert!(next.to_guest() < 0 && next.depth() == depth);
+                assert_eq!(Token::from_guest(next.to_guest()), next);
+                assert_ne!(Token::from_guest(UNTIMED), next);
+                token = next;
             }
         }
-        assert!(Token::from_guest(UNTIMED).is_none());
     }
 }

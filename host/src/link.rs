@@ -11,7 +11,7 @@ use crate::overhead::MAX_PERIOD;
 use crate::recorder::{Entered, Recorder};
 
 /// What an untimed call gets from hooks that do nothing.
-const NOTHING: Entered = (i32::MAX, UNTIMED);
+const NOTHING: (u32, i32) = (i32::MAX as u32, UNTIMED);
 
 /// Adds what instrumented and annotated modules import to a linker.
 pub(crate) fn add<T: 'static>(
@@ -21,11 +21,12 @@ pub(crate) fn add<T: 'static>(
     let twice = |module| move |_| Error::Linker(module);
     linker
         .func_wrap(hooks::MODULE, hooks::ENTER, move |mut caller: Caller<'_, T>, id: u32| {
-            let Some(inner) = recorder(caller.data_mut()).inner() else { return Ok(NOTHING) };
-            if inner.wants_attention() {
-                return attend(&mut caller, recorder, id);
-            }
-            Ok(inner.enter(id))
+            let quick = recorder(caller.data_mut()).inner().and_then(|i| i.enter_quickly(id));
+            let entered = match quick {
+                Some(entered) => entered,
+                None => enter(&mut caller, recorder, id),
+            };
+            entered.results().ok_or_else(|| wasmtime::Error::from(Trap::Interrupt))
         })
         .and_then(|linker| {
             linker.func_wrap(
@@ -141,18 +142,32 @@ pub(crate) fn add_noops<T: 'static>(linker: &mut Linker<T>) -> Result<(), Error>
     Ok(())
 }
 
-/// Enters a call after something from outside was looked after.
+/// Enters a call, after what is wanted from outside was looked after.
+#[inline(never)]
+fn enter<T: 'static>(
+    caller: &mut Caller<'_, T>,
+    recorder: impl Fn(&mut T) -> &mut Recorder + Copy,
+    id: u32,
+) -> Entered {
+    let nothing = Entered::new(NOTHING.0, NOTHING.1);
+    let Some(inner) = recorder(caller.data_mut()).inner() else { return nothing };
+    if inner.interrupter.is_interrupted() {
+        return Entered::INTERRUPTED;
+    }
+    if inner.wants_attention() {
+        attend(caller, recorder, id);
+    }
+    recorder(caller.data_mut()).inner().map_or(nothing, |inner| inner.enter(id))
+}
+
 #[cold]
 #[inline(never)]
 fn attend<T: 'static>(
     caller: &mut Caller<'_, T>,
     recorder: impl Fn(&mut T) -> &mut Recorder + Copy,
     id: u32,
-) -> wasmtime::Result<Entered> {
-    let Some(inner) = recorder(caller.data_mut()).inner() else { return Ok(NOTHING) };
-    if inner.interrupter.is_interrupted() {
-        return Err(Trap::Interrupt.into());
-    }
+) {
+    let Some(inner) = recorder(caller.data_mut()).inner() else { return };
     let changed = inner.follow_observer();
     if inner.cells.wants_attention() {
         cells::find(caller, recorder, id);
@@ -160,8 +175,6 @@ fn attend<T: 'static>(
         let rearm = recorder(caller.data_mut()).inner().map(|inner| inner.rearm_at_start());
         cells::look(caller, recorder, rearm.unwrap_or(Rearm::None), When::During);
     }
-    let Some(inner) = recorder(caller.data_mut()).inner() else { return Ok(NOTHING) };
-    Ok(inner.enter(id))
 }
 
 /// Has functions timed that may tell what a timed call spent its time on.

@@ -70,6 +70,7 @@ impl<'o, T: 'static, S: AsContextMut<Data = T>> Open<'o, T, S> {
         let mut context = open.store.as_context_mut();
         let Some(inner) = tracer.of(context.data_mut()).inner() else { return open };
         inner.cells.forget();
+        inner.be_careful();
         if inner.trace.is_some() {
             let name = Some("instantiate".to_owned());
             let place = inner.begin_part(SpanDetail { name, ..SpanDetail::default() }, false);

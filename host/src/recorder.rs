@@ -21,8 +21,29 @@ use crate::stats::{RowId, Stats, Timed, What};
 use crate::suspended::Suspended;
 use crate::trace::Active;
 
-/// What `enter` gives back, in the order of the hook's results.
-pub(crate) type Entered = (i32, i32);
+/// What `enter` gives back: a period and a token, or that the guest is to trap.
+///
+/// It is one integer, since two would travel through memory, which takes longer than all else that
+/// happens to them.
+#[derive(Clone, Copy)]
+pub(crate) struct Entered(u64);
+
+impl Entered {
+    /// The guest is to trap. No period is 0.
+    pub(crate) const INTERRUPTED: Entered = Entered(0);
+
+    #[inline]
+    pub(crate) fn new(period: u32, token: i32) -> Self {
+        Entered(u64::from(period) << 32 | u64::from(token.cast_unsigned()))
+    }
+
+    /// The results of the hook.
+    #[inline]
+    pub(crate) fn results(self) -> Option<(i32, i32)> {
+        let Entered(bits) = self;
+        (bits != 0).then_some(((bits >> 32) as i32, bits as i32))
+    }
+}
 
 /// What happens in the hooks of one store.
 ///
@@ -44,14 +65,14 @@ pub(crate) struct Inner {
     clock: Clock,
     bias: Bias,
     pub(crate) stack: Vec<Frame>,
-    generation: u16,
+    last_token: Token,
     pub(crate) steering: Steering,
     pub(crate) cells: Cells,
     pub(crate) stats: Stats,
     /// Calls of fewer ticks become no spans.
     pub(crate) min_ticks: u64,
-    /// Calls that became none.
-    pub(crate) folded: u64,
+    /// How many calls may be entered without care.
+    quick: u32,
     pub(crate) max_depth: usize,
     pub(crate) suspended: Arc<Suspended>,
     pub(crate) lost: Lost,
@@ -100,12 +121,12 @@ impl Recorder {
             clock: Clock::get(),
             bias: Bias::NONE,
             stack: Vec::new(),
-            generation: 0,
+            last_token: Token::FIRST,
             steering: Steering::Idle,
             cells: Cells::new(&module),
             stats: Stats::default(),
             min_ticks: 0,
-            folded: 0,
+            quick: 0,
             max_depth: shared.quotas.max_depth(),
             suspended: Arc::default(),
             lost: Lost::default(),
@@ -162,146 +183,153 @@ impl Inner {
         self.bias = bias;
     }
 
-    /// Whether something from outside wants to be looked after before a call is entered.
+    /// Enters a call if every call is timed, and each stands for itself. That there is nothing
+    /// else to look after is asked before the first of each 64 calls. `None` if it is to be
+    /// [entered](Self::enter) with care; nothing was done then.
     #[inline]
+    pub(crate) fn enter_quickly(&mut self, id: u32) -> Option<Entered> {
+        let quick = self.quick.checked_sub(1)?;
+        let row = self.stats.met(id)?;
+        self.quick = quick;
+        Some(Entered::new(1, self.open_unchecked(Kind::Call, row, 1).to_guest()))
+    }
+
+    /// Has the next call entered with care.
+    pub(crate) fn be_careful(&mut self) {
+        self.quick = 0;
+    }
+
+    /// Whether something wants to be looked after before a call is entered.
     pub(crate) fn wants_attention(&self) -> bool {
-        self.interrupter.is_interrupted()
-            || self.shared.overhead.version() != self.overhead_version
-            || self.cells.wants_attention()
+        self.shared.overhead.version() != self.overhead_version || self.cells.wants_attention()
     }
 
     /// A hooked function's cell is used up.
-    #[inline]
     pub(crate) fn enter(&mut self, id: u32) -> Entered {
         let Some(passed) = self.cells.take_pending(id) else {
             self.lost.unknown_ids += 1;
-            return (MAX_PERIOD as i32, UNTIMED);
+            return Entered::new(MAX_PERIOD, UNTIMED);
         };
         // Those that the cell let pass, and this one.
         let weight = passed + 1;
-        if let Steering::All = self.steering {
-            let row = self.stats.function(id);
-            self.stats.count(row, u64::from(weight));
-            return (1, self.open_call(row, weight));
-        }
-        self.enter_steered(id, weight)
-    }
-
-    #[inline(never)]
-    fn enter_steered(&mut self, id: u32, weight: u32) -> Entered {
         let period = match &mut self.steering {
             Steering::Budget(controller) => {
                 let now = self.clock.now();
                 let boundary = self.module.is_boundary(id);
                 controller.next_period(self.cells.power(id), weight, boundary, now)
             }
-            Steering::All => 1,
+            Steering::All => {
+                let room = self.max_depth.saturating_sub(self.stack.len() + 1);
+                self.quick = match self.cells.are_taken() {
+                    true => room.min(63) as u32,
+                    false => 0,
+                };
+                1
+            }
             Steering::Off => MAX_PERIOD,
             Steering::Idle => {
                 self.cells.let_pass(id, MAX_PERIOD);
-                return (MAX_PERIOD as i32, UNTIMED);
+                return Entered::new(MAX_PERIOD, UNTIMED);
             }
         };
         self.cells.let_pass(id, period);
         let row = self.stats.function(id);
-        self.stats.count(row, u64::from(weight));
         if let Steering::Off = self.steering {
-            return (period as i32, UNTIMED);
+            self.stats.count(row, u64::from(weight));
+            return Entered::new(period, UNTIMED);
         }
         let within = self.stack.last().map_or(RowId::NONE, |frame| frame.row);
         if let Some(more) = self.stats.more(row) {
             more.within = within;
         }
-        (period as i32, self.open_call(row, weight))
+        Entered::new(period, self.open_call(row, weight))
     }
 
     /// Opens the frame of a call and gives the token that closes it.
     #[inline]
     pub(crate) fn open_call(&mut self, row: RowId, weight: u32) -> i32 {
         match self.open(Kind::Call, row, weight) {
-            Some(token) => {
-                self.stats.open(row);
-                token.to_guest()
+            Some(token) => token.to_guest(),
+            None => {
+                self.stats.count(row, u64::from(weight));
+                UNTIMED
             }
-            None => UNTIMED,
         }
     }
 
     /// Opens a frame that begins now; `None` if the stack is too deep.
     #[inline]
     pub(crate) fn open(&mut self, kind: Kind, row: RowId, weight: u32) -> Option<Token> {
-        let depth = self.stack.len();
-        if depth >= self.max_depth {
+        if self.stack.len() >= self.max_depth {
             self.lost.too_deep += 1;
             return None;
         }
-        self.generation = Token::after(self.generation);
-        let mut frame = Frame::new(kind, row, weight, self.generation);
-        frame.suspended = self.suspended.ticks();
-        let token = Token::new(depth, &frame);
-        // The clock is read last, so that what was done here is not in the duration.
-        frame.start = self.clock.now();
-        self.stack.push(frame);
-        Some(token)
+        Some(self.open_unchecked(kind, row, weight))
+    }
+
+    /// The same, where the stack is not too deep.
+    #[inline]
+    fn open_unchecked(&mut self, kind: Kind, row: RowId, weight: u32) -> Token {
+        let token = self.last_token.next(self.stack.len());
+        self.last_token = token;
+        self.stats.open(row);
+        let suspended = self.suspended.ticks();
+        self.stack.push(Frame::new(kind, row, weight, token, suspended));
+        if let Some(frame) = self.stack.last_mut() {
+            // The clock is read last, so that what was done here is not in the duration.
+            frame.start = self.clock.now();
+        }
+        token
     }
 
     /// Closes the frame of a call or of a span of the guest's, which a token names.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn leave(&mut self, token: i32, end: End) {
         let now = self.clock.now_ordered();
-        let top = self.stack.len().wrapping_sub(1);
-        if let (Some(token), Some(frame)) = (Token::from_guest(token), self.stack.last())
-            && token.depth == top
-            && token.is_of(frame)
-            && frame.kind != Kind::Host
-        {
-            self.close(now, end);
-            return;
+        let token = Token::from_guest(token);
+        match self.stack.last() {
+            Some(frame) if frame.token == token && frame.kind != Kind::Host => self.close(now, end),
+            _ => self.leave_deeper(token, now, end),
         }
-        self.leave_deeper(token, now, end);
     }
 
     /// Closes the frame that a token names, and first what is still open above it.
     #[cold]
     #[inline(never)]
-    fn leave_deeper(&mut self, token: i32, now: Ticks, end: End) {
-        let named = Token::from_guest(token).filter(|token| {
-            let frame = self.stack.get(token.depth);
-            // What the host opened, the host closes, and so what it stands on.
-            frame.is_some_and(|frame| token.is_of(frame))
-                && self.stack[token.depth..].iter().all(|frame| frame.kind != Kind::Host)
-        });
-        let Some(token) = named else {
+    fn leave_deeper(&mut self, token: Token, now: Ticks, end: End) {
+        let left = self.stack.get(token.depth()..).unwrap_or_default();
+        // What the host opened, the host closes, and so what it stands on.
+        let is_open = left.first().is_some_and(|frame| frame.token == token)
+            && left.iter().all(|frame| frame.kind != Kind::Host);
+        if !is_open {
             self.lost.stale_exits += 1;
             return;
-        };
-        while self.stack.len() > token.depth {
+        }
+        while self.stack.len() > token.depth() {
             self.close(now, end);
         }
     }
 
     /// Closes the innermost frame.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn close(&mut self, now: Ticks, end: End) {
-        let Some(frame) = self.stack.pop() else { return };
+        let Some((frame, rest)) = self.stack.split_last_mut() else { return };
         let elapsed = now.since(frame.start);
-        if let Some(parent) = self.stack.last_mut() {
+        let (own, ticks) = self.bias.correct(frame, elapsed);
+        if let Some(parent) = rest.last_mut() {
             parent.children += elapsed;
             parent.nested = parent.nested.wrapping_add(frame.nested.wrapping_add(1));
             parent.direct = parent.direct.wrapping_add(1);
         }
-        let (own, ticks) = self.bias.correct(&frame, elapsed);
         self.stats.close(frame.row, &Timed { ticks, own, weight: frame.weight });
         // A child that was kept has numbered its parents, which must be kept too.
-        let is_short = elapsed < self.min_ticks
-            && !frame.is_numbered()
-            && !frame.has_extra
-            && self.suspended.ticks() == frame.suspended;
-        if is_short && end == End::Returned {
-            self.folded += 1;
-            return;
+        let has_waited = self.suspended.ticks() != frame.suspended;
+        if elapsed < self.min_ticks && frame.is_plain() && !has_waited && end == End::Returned {
+            let depth = rest.len();
+            self.stack.truncate(depth);
+        } else {
+            self.close_with_care(now, end);
         }
-        self.close_with_care(frame, now, end);
     }
 
     /// Whether functions are to be timed that may explain what a call took.
@@ -333,7 +361,8 @@ impl Inner {
     /// Gives the innermost frame what only few have.
     pub(crate) fn extra(&mut self) -> Option<&mut Extra> {
         let frame = self.stack.last_mut()?;
-        if !mem::replace(&mut frame.has_extra, true) {
+        if !frame.has_extra() {
+            frame.set_has_extra();
             self.extras.push(Extra::default());
         }
         self.extras.last_mut()

@@ -112,7 +112,7 @@ impl Inner {
         let mut rows: Vec<_> = self
             .stats
             .rows()
-            .filter(|met| met.row.calls > 0)
+            .filter(|met| met.calls() > 0)
             .map(|met| self.row(&met, scale, sampled))
             .collect();
         rows.sort_by(|a, b| {
@@ -136,8 +136,8 @@ impl Inner {
         FunctionRow {
             name: name.to_owned(),
             source,
-            calls: met.row.calls,
-            timed_calls: met.row.timed,
+            calls: met.calls(),
+            timed_calls: met.timed(),
             errors: met.more.errors,
             total_nanos: met.total().map(|ticks| scale.nanos(ticks)),
             sum_nanos: scale.nanos(met.sum()),

@@ -12,12 +12,13 @@ use crate::stats::{RowId, What};
 const MAX_PATIENCE: u32 = 20;
 
 impl Inner {
-    /// Closes a frame that is not on the stack any more, unless it is both short and
-    /// of no interest.
+    /// Takes the innermost frame, whose time is counted already, from the stack, and makes a
+    /// span of it unless it is both short and of no interest.
     #[cold]
     #[inline(never)]
-    pub(crate) fn close_with_care(&mut self, frame: Frame, now: Ticks, end: End) {
-        let extra = if frame.has_extra { self.extras.pop() } else { None };
+    pub(crate) fn close_with_care(&mut self, now: Ticks, end: End) {
+        let Some(frame) = self.stack.pop() else { return };
+        let extra = if frame.has_extra() { self.extras.pop() } else { None };
         let suspended = self.suspended.ticks().wrapping_sub(frame.suspended);
         let elapsed = now.since(frame.start);
         if frame.kind == Kind::Guest {
@@ -36,8 +37,7 @@ impl Inner {
             }
         }
         let of_interest = extra.as_ref().is_some_and(Extra::is_of_interest);
-        if elapsed < self.min_ticks && !frame.is_numbered() && !of_interest {
-            self.folded += 1;
+        if elapsed < self.min_ticks && frame.number().is_none() && !of_interest {
             if let Some(extra) = extra
                 && let Some(parent) = self.extra()
             {
@@ -76,6 +76,7 @@ impl Inner {
             detail.attributes.push(Attribute::new("wasm.suspended.time", seconds));
         }
         trace.kept += 1;
+        trace.kept_calls += u64::from(frame.row != RowId::NONE);
         trace.add_span(SpanRecord {
             start_unix_nanos: trace.scale.unix_nanos(frame.start),
             end_unix_nanos: trace.scale.unix_nanos(now.max(frame.start)),
@@ -90,7 +91,7 @@ impl Inner {
     /// Numbers what is open, so that it is kept, and gives the number of the innermost.
     pub(crate) fn number_open(&mut self) -> Result<Option<SpanNumber>, TooMany> {
         let Some(trace) = &mut self.trace else { return Ok(None) };
-        let unnumbered = self.stack.iter_mut().rev().take_while(|frame| !frame.is_numbered());
+        let unnumbered = self.stack.iter_mut().rev().take_while(|frame| frame.number().is_none());
         for frame in unnumbered {
             // Without a number for its parent a span would stand as a second root.
             frame.set_number(trace.next_number().ok_or(TooMany)?);
@@ -101,7 +102,8 @@ impl Inner {
     /// Opens a span of the host's own; says whether it is kept however short it is. `None` if
     /// the stack is too deep.
     pub(crate) fn open_host(&mut self, detail: SpanDetail, is_kept: bool) -> Option<usize> {
-        let depth = self.open(Kind::Host, RowId::NONE, 1)?.depth;
+        self.be_careful();
+        let depth = self.open(Kind::Host, RowId::NONE, 1)?.depth();
         let extra = self.extra()?;
         (extra.detail, extra.is_kept) = (detail, is_kept);
         Some(depth)
@@ -116,7 +118,7 @@ impl Inner {
 
     /// What the root span will say.
     pub(crate) fn root_detail(&mut self) -> Option<&mut SpanDetail> {
-        let root = self.stack.first().filter(|frame| frame.has_extra)?;
+        let root = self.stack.first().filter(|frame| frame.has_extra())?;
         debug_assert!(root.kind == Kind::Host);
         self.extras.first_mut().map(|extra| &mut extra.detail)
     }

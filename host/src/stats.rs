@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::growth::Growth;
 use crate::heap::Heap;
-use crate::histogram::{Head, Histograms};
+use crate::histogram::{Histograms, NO_PLACES, Places};
 
 /// The place of a function, or of a span name of the guest's own, among those that a trace has
 /// met.
@@ -25,24 +25,26 @@ pub(crate) enum What {
     Named(u32),
 }
 
-/// What every timed call touches: one line of the cache.
+/// What every timed call touches: a line of the cache, and one word of those behind it.
 #[derive(Clone)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Row {
-    /// Calls, but for those since the last timed one that only the cell knows of.
-    pub(crate) calls: u64,
     /// Timed calls.
-    pub(crate) timed: u64,
-    /// Calls that the timed ones stand for.
-    represented: u64,
-    /// Ticks in calls that are not within another one of the same function.
-    total: u64,
+    timed: u64,
+    /// Calls that the timed ones stand for beside themselves.
+    beside: u64,
+    /// Other calls.
+    others: u64,
     /// Ticks in all calls.
     sum: u64,
+    /// Ticks in calls that are within another one of the same function.
+    inner: u64,
     /// Ticks in all calls less those in what they called.
     own: u64,
     max: u64,
-    durations: Head,
+    /// Activations that are open, so that recursion is not counted twice.
+    open: u32,
+    durations: Places,
 }
 
 /// What fewer calls touch.
@@ -53,8 +55,6 @@ pub(crate) struct More {
     pub(crate) suspended: u64,
     pub(crate) growth: Growth,
     pub(crate) heap: Heap,
-    /// Whether a timed call stood within another.
-    recursive: bool,
     /// The row of the timed call in which this one last stood.
     pub(crate) within: RowId,
     /// How often its callees were looked at, since it took long by itself.
@@ -74,8 +74,6 @@ pub(crate) struct Stats {
     /// By function, one more than the place of its row; 0 where it was not met.
     places: Vec<u32>,
     rows: Vec<Row>,
-    /// Of each row, how many of its activations are open, so that recursion is not counted twice.
-    open: Vec<u32>,
     more: Vec<More>,
     /// The rows of names of the guest's own.
     named: HashMap<u32, RowId>,
@@ -88,10 +86,15 @@ impl Stats {
         self.places.clear();
         self.places.resize(functions, 0);
         self.rows.clear();
-        self.open.clear();
         self.more.clear();
         self.named.clear();
         self.durations.clear();
+    }
+
+    /// The row of a function, if it was met.
+    #[inline]
+    pub(crate) fn met(&self, id: u32) -> Option<RowId> {
+        self.places.get(id as usize)?.checked_sub(1).map(RowId)
     }
 
     /// The row of a function, which has an id below the number that
@@ -133,42 +136,40 @@ impl Stats {
             }
         }
         self.rows.push(Row {
-            calls: 0,
             timed: 0,
-            represented: 0,
-            total: 0,
+            beside: 0,
+            others: 0,
             sum: 0,
+            inner: 0,
             own: 0,
             max: 0,
-            durations: Head::default(),
+            open: 0,
+            durations: NO_PLACES,
         });
-        self.open.push(0);
         self.more.push(More {
             what,
             errors: 0,
             suspended: 0,
             growth: Growth::default(),
             heap: Heap::default(),
-            recursive: false,
             within: RowId::NONE,
             explained: 0,
         });
         row
     }
 
-    /// Counts calls that are over, or one that begins.
-    #[inline]
+    /// Counts calls that no timed one stands for.
     pub(crate) fn count(&mut self, row: RowId, calls: u64) {
         if let Some(row) = self.rows.get_mut(row.0 as usize) {
-            row.calls += calls;
+            row.others += calls;
         }
     }
 
     /// A timed call begins.
     #[inline]
     pub(crate) fn open(&mut self, row: RowId) {
-        if let Some(open) = self.open.get_mut(row.0 as usize) {
-            *open += 1;
+        if let Some(row) = self.rows.get_mut(row.0 as usize) {
+            row.open += 1;
         }
     }
 
@@ -176,21 +177,24 @@ impl Stats {
     #[inline]
     pub(crate) fn close(&mut self, id: RowId, call: &Timed) {
         let Some(row) = self.rows.get_mut(id.0 as usize) else { return };
-        let weight = u64::from(call.weight);
-        let ticks = call.ticks.wrapping_mul(weight);
-        row.timed += 1;
-        row.represented += weight;
-        row.sum = row.sum.wrapping_add(ticks);
-        row.own = row.own.wrapping_add(call.own.wrapping_mul(weight));
-        row.max = row.max.max(call.ticks);
-        self.durations.record(&mut row.durations, call.ticks, call.weight);
-        if let Some(open) = self.open.get_mut(id.0 as usize) {
-            *open = open.wrapping_sub(1);
-            match *open {
-                0 => row.total = row.total.wrapping_add(ticks),
-                _ => self.more[id.0 as usize].recursive = true,
-            }
+        let (mut ticks, mut own) = (call.ticks, call.own);
+        // Where every call is timed, each stands for itself.
+        if call.weight != 1 {
+            let weight = u64::from(call.weight);
+            row.beside += weight - 1;
+            (ticks, own) = (ticks.wrapping_mul(weight), own.wrapping_mul(weight));
         }
+        row.timed += 1;
+        row.sum = row.sum.wrapping_add(ticks);
+        row.own = row.own.wrapping_add(own);
+        row.open = row.open.wrapping_sub(1);
+        if row.open > 0 {
+            row.inner = row.inner.wrapping_add(ticks);
+        }
+        if call.ticks > row.max {
+            row.max = call.ticks;
+        }
+        self.durations.record(&mut row.durations, call.ticks, call.weight);
     }
 
     /// What fewer calls touch, of a row that is not [`RowId::NONE`].
@@ -206,7 +210,8 @@ impl Stats {
     /// All rows.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Met<'_>> {
         let rows = self.rows.iter().zip(&self.more);
-        rows.map(|(row, more)| Met { row, more, durations: &self.durations })
+        let durations = &self.durations;
+        rows.map(|(row, more)| Met { row, more, durations })
     }
 
     /// The functions whose last timed call stood in one of the given row.
@@ -230,7 +235,7 @@ pub(crate) struct Met<'s> {
 impl Met<'_> {
     /// The durations, in ticks, that the parts of the calls did not exceed, and the longest.
     pub(crate) fn quantiles<const N: usize>(&self, parts: [f64; N]) -> [u64; N] {
-        let found = self.durations.quantiles(self.row.durations, parts);
+        let found = self.durations.quantiles(&self.row.durations, parts);
         found.map(|ticks| ticks.min(self.row.max))
     }
 
@@ -238,14 +243,27 @@ impl Met<'_> {
         self.row.max
     }
 
+    pub(crate) fn calls(&self) -> u64 {
+        self.represented() + self.row.others
+    }
+
+    pub(crate) fn timed(&self) -> u64 {
+        self.row.timed
+    }
+
+    /// Calls that the timed ones stand for.
+    fn represented(&self) -> u64 {
+        self.row.timed + self.row.beside
+    }
+
     /// A sum over timed calls as an estimate for all: those that came after the last timed
     /// one have nobody that stands for them.
     fn for_all(&self, sum: u64) -> u64 {
-        let Row { calls, represented, .. } = *self.row;
-        match represented {
-            0 => 0,
-            _ if represented == calls => sum,
-            _ => (u128::from(sum) * u128::from(calls) / u128::from(represented)) as u64,
+        let represented = self.represented();
+        match (represented, self.row.others) {
+            (0, _) => 0,
+            (_, 0) => sum,
+            _ => (u128::from(sum) * u128::from(self.calls()) / u128::from(represented)) as u64,
         }
     }
 
@@ -258,10 +276,11 @@ impl Met<'_> {
         self.for_all(self.more.suspended)
     }
 
-    /// `None` where which calls are outermost is not known, since not all were timed.
+    /// Ticks in the outermost calls. `None` where which calls are outermost is not known, since not all were timed.
     pub(crate) fn total(&self) -> Option<u64> {
-        let sampled = self.row.represented != self.row.timed;
-        (!(sampled && self.more.recursive)).then(|| self.for_all(self.row.total))
+        let sampled = self.row.beside > 0;
+        let outermost = self.row.sum.wrapping_sub(self.row.inner);
+        (!(sampled && self.row.inner > 0)).then(|| self.for_all(outermost))
     }
 
     /// What timed calls took themselves.
@@ -280,7 +299,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_fills_a_line_of_the_cache() {
-        assert_eq!(size_of::<Row>(), 64);
+    fn what_every_call_touches_is_a_line_of_the_cache() {
+        assert_eq!(std::mem::offset_of!(Row, durations) / 64, 0);
+        assert_eq!(size_of::<Row>() % 64, 0);
     }
 }

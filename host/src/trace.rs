@@ -14,7 +14,7 @@ use wasmtime::WasmBacktrace;
 use crate::clock::{Bias, Scale, Ticks};
 use crate::context::TraceContext;
 use crate::failure::Failure;
-use crate::frame::{End, Kind};
+use crate::frame::{End, Kind, MAX_SPANS};
 use crate::growth::Growth;
 use crate::lost::Lost;
 use crate::overhead::{COUNT_COST_NANOS, Controller, Mode, Overhead, SAMPLE_COST_NANOS};
@@ -123,6 +123,8 @@ pub(crate) struct Active {
     logs: Vec<LogRecord>,
     next_number: u32,
     pub(crate) kept: u64,
+    /// Of these, those of calls and of the guest's own.
+    pub(crate) kept_calls: u64,
     pub(crate) growth: Growth,
     pub(crate) samples: Samples,
     pub(crate) instantiation: u64,
@@ -138,9 +140,8 @@ impl Active {
     /// A number for a span; `None` if there is none left.
     pub(crate) fn next_number(&mut self) -> Option<SpanNumber> {
         let number = self.next_number;
-        // One is kept free, so that a frame can hold one more than its number.
-        self.next_number = number.checked_add(1).filter(|&next| next < u32::MAX)?;
-        Some(SpanNumber(number))
+        self.next_number += u32::from(number < MAX_SPANS);
+        (number < MAX_SPANS).then_some(SpanNumber(number))
     }
 
     pub(crate) fn add_span(&mut self, span: SpanRecord) {
@@ -182,7 +183,7 @@ impl Inner {
         self.blocks.start();
         self.guarded.start();
         self.suspended.reset();
-        (self.lost, self.folded) = (Lost::default(), 0);
+        self.lost = Lost::default();
         let shared = Arc::clone(&self.shared);
         let sampled = options.parent.is_none_or(|parent| parent.sampled);
         let own = options.overhead.or_else(|| {
@@ -207,6 +208,7 @@ impl Inner {
             logs: Vec::new(),
             next_number: 0,
             kept: 0,
+            kept_calls: 0,
             growth: Growth::default(),
             samples: Samples::default(),
             instantiation: 0,
@@ -235,6 +237,7 @@ impl Inner {
     /// Changes how periods are chosen.
     fn steer(&mut self, mode: Mode) {
         let now = self.now();
+        self.be_careful();
         let Some(trace) = &mut self.trace else { return };
         trace.was_sampled |= mode != Mode::All;
         let before = mem::replace(&mut self.steering, Steering::Off);
@@ -293,11 +296,12 @@ impl Inner {
         self.close_down_to(0, now, end);
         let mut trace = self.trace.take()?;
         trace.hand_over();
+        let timed: u64 = self.stats.rows().map(|met| met.timed()).sum();
         let report = Report {
             trace_id: trace.info.trace_id,
             functions: self.rows(&trace.scale, trace.was_sampled),
             spans: trace.kept,
-            folded: self.folded,
+            folded: timed.saturating_sub(trace.kept_calls),
             resources,
             growth: trace.growth,
             heap: self.blocks.told,
@@ -314,9 +318,10 @@ impl Inner {
 
     /// Gives back what only a trace needs, and keeps what it learned.
     fn rest(&mut self) {
+        self.be_careful();
         if let Steering::Budget(controller) = mem::replace(&mut self.steering, Steering::Idle) {
             self.cells.controller = Some(Box::new(controller));
-            for met in self.stats.rows().filter(|met| met.row.timed > 0) {
+            for met in self.stats.rows().filter(|met| met.timed() > 0) {
                 if let What::Function(id) = met.more.what {
                     self.module.learn(id, *self.cells.power(id));
                     if let Some(What::Function(caller)) = self.stats.what(met.more.within) {
@@ -337,8 +342,8 @@ impl Inner {
         let nanos = |ticks| trace.scale.nanos(ticks);
         let (mut calls, mut timed, mut host) = (0u64, 0u64, 0u64);
         for met in self.stats.rows() {
-            calls += met.row.calls;
-            timed += met.row.timed;
+            calls += met.calls();
+            timed += met.timed();
             if let What::Function(id) = met.more.what
                 && self.module.functions.is_import(id)
             {

@@ -5,25 +5,24 @@ use wasm_encoder::{BlockType, Encode, InstructionSink, MemArg, ValType};
 
 use crate::Error;
 use crate::allocations::Shape;
-use crate::body::{BodyWriter, Hooked};
+use crate::body::{BodyWriter, Hooked, Wrap};
 use crate::scan::Body;
 
 /// A function that is added to the module.
 pub(crate) struct Added {
     /// The index of its type.
     pub(crate) ty: u32,
-    /// Its name, in the name section.
-    pub(crate) name: String,
+    /// Its name in the name section, if it gets one there.
+    pub(crate) name: Option<String>,
     pub(crate) what: What,
 }
 
 /// What an added function does.
 pub(crate) enum What {
     /// Calls an imported function of so many parameters, between hooks.
-    Import { import: u32, params: u32, hooked: Hooked },
-    /// `(id) -> (token)`: calls the hook `enter`, and stores the period in a cell in
-    /// this memory.
-    Enter { hook: u32, memory: u32 },
+    Import { import: u32, params: u32, wrap: Wrap },
+    /// Calls a function of the module, of so many parameters, between hooks.
+    Timer { function: u32, params: u32, wrap: Wrap },
     /// `(id) -> (token or rest)`: counts down the cell in this memory, and calls the hook
     /// where it is used up.
     Count { hook: u32, memory: u32 },
@@ -45,31 +44,19 @@ impl Added {
     /// Writes its body, without its length.
     pub(crate) fn write(&self, out: &mut Vec<u8>, writer: &BodyWriter<'_>) -> Result<(), Error> {
         match self.what {
-            What::Import { import, params, ref hooked } => {
+            What::Import { import, params, wrap } => {
                 let mut bytes = Vec::new();
                 locals(&mut bytes, &[]);
                 let code_start = bytes.len() as u32;
                 let mut code = InstructionSink::new(&mut bytes);
                 (0..params).for_each(|param| _ = code.local_get(param));
                 code.call(import).end();
-                writer.write(out, &Body::plain(&bytes, code_start), &[], Some(hooked), None)?;
+                let hooked = Hooked::Wrapped(wrap);
+                writer.write(out, &Body::plain(&bytes, code_start), &[], Some(&hooked), None)?;
             }
-            What::Enter { hook, memory } => {
+            What::Timer { function, params, ref wrap } => {
                 locals(out, &[ValType::I32]);
-                let cell = MemArg { offset: 0, align: 2, memory_index: memory };
-                InstructionSink::new(out)
-                    // The address of the store: four bytes for each id.
-                    .local_get(0)
-                    .i32_const(2)
-                    .i32_shl()
-                    .local_get(0)
-                    .call(hook)
-                    .local_set(1)
-                    .i32_const(1)
-                    .i32_sub()
-                    .i32_store(cell)
-                    .local_get(1)
-                    .end();
+                writer.hooks.time(out, wrap, function, params);
             }
             What::Count { hook, memory } => {
                 locals(out, &[ValType::I32, ValType::I32]);

@@ -56,9 +56,9 @@ impl Change for Layout<'_, '_> {
 
     fn added_names(&self) -> Vec<(u32, String)> {
         let hooks = self.imports.iter().map(|hook| format!("observe:{}", hook.name));
-        let added = self.added.iter().map(|added| added.name.clone());
-        let hooks = (self.renumber.first_defined()..).zip(hooks);
-        hooks.chain((self.first_added()..).zip(added)).collect()
+        let added = (self.first_added()..).zip(&self.added);
+        let added = added.filter_map(|(index, added)| Some((index, added.name.clone()?)));
+        (self.renumber.first_defined()..).zip(hooks).chain(added).collect()
     }
 
     fn names_wanted(&self) -> Option<Vec<(u32, String)>> {
@@ -78,12 +78,17 @@ impl Change for Layout<'_, '_> {
 
     fn labels(&self, function: u32) -> Box<dyn Fn(u32) -> Option<u32> + '_> {
         match self.function_at(function) {
-            Some((function, planned)) if planned.is_hooked() => {
+            Some((function, planned)) => {
                 let sites = &self.module.sites[function.body.sites.clone()];
-                let exceptions = self.exceptions(function);
-                Box::new(move |label| renumber_label(label, self.hooks.cells, exceptions, sites))
+                // What cannot be had is said when the body is written.
+                match self.hooked(function, planned) {
+                    Ok(Some(hooked)) => Box::new(move |label| {
+                        renumber_label(label, self.hooks.cells, &hooked, sites)
+                    }),
+                    _ => Box::new(Some),
+                }
             }
-            _ => Box::new(Some),
+            None => Box::new(Some),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::select::{Omission, Reason};
 
 /// About what the hooks add to a module for each function, in bytes: code, and the function's
 /// part of the function map, where its name is mostly that of the one before.
-const HOOK_BYTES: usize = 54;
+const HOOK_BYTES: usize = 80;
 
 /// What is added to that where an exception may leave the function.
 const UNWIND_BYTES: usize = 12;

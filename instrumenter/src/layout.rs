@@ -9,7 +9,7 @@ use wasm_encoder::{BlockType, ValType};
 
 use crate::Error;
 use crate::added::{Added, What};
-use crate::body::{BodyWriter, CellPlace, Hooked, Hooks, Renumber};
+use crate::body::{BodyWriter, CellPlace, Hooked, Hooks, Prefix, Renumber, Wrap};
 use crate::imports::{Hook, Imported, Types};
 use crate::parse::{Function, Module};
 use crate::plan::{Abi, Decision, HookId, Plan, PlannedFunction};
@@ -29,6 +29,10 @@ pub(crate) struct Layout<'m, 'a> {
     blocks: HashMap<Vec<wasmparser::ValType>, u32>,
     /// Functions to add behind those of the module.
     pub(crate) added: Vec<Added>,
+    /// Whether functions have timers, unless something in them is against it.
+    with_timers: bool,
+    /// The timer of each function that the module defines, where it has one.
+    timers: Vec<Option<u32>>,
 }
 
 /// How many globals, and how many functions of its own, a module may have: see
@@ -67,6 +71,10 @@ impl<'m, 'a> Layout<'m, 'a> {
         let mut types = Types::new(module);
         let (memories, tables) = grown(plan, module);
         let imported = Imported::new(plan, module, &mut types, (&memories, &tables));
+        // Half of the room is left to what else is added.
+        let hooked = plan.hooked().count();
+        let with_timers =
+            imported.hooks.cells.are_inline() && module.functions.len() + 2 * hooked <= MAX_ITEMS;
         let mut layout = Layout {
             module,
             plan,
@@ -80,9 +88,12 @@ impl<'m, 'a> Layout<'m, 'a> {
             types,
             blocks: HashMap::new(),
             added: Vec::new(),
+            with_timers,
+            timers: Vec::new(),
         };
         layout.add_block_types()?;
         layout.add_imports()?;
+        layout.add_timers()?;
         layout.add_cells();
         if let Some(hook) = imported.memory_grow {
             memories.into_iter().try_for_each(|memory| layout.add_memory_grow(memory, hook))?;
@@ -100,9 +111,9 @@ impl<'m, 'a> Layout<'m, 'a> {
     }
 
     /// Adds a function, and gives its index.
-    fn add(&mut self, ty: u32, name: String, what: What) -> u32 {
-        let index = self.first_added() + self.added.len() as u32;
-        self.added.push(Added { ty, name, what });
+    fn add(&mut self, ty: u32, name: impl Into<Option<String>>, what: What) -> u32 {
+        let index = self.next_added();
+        self.added.push(Added { ty, name: name.into(), what });
         index
     }
 
@@ -112,14 +123,44 @@ impl<'m, 'a> Layout<'m, 'a> {
         for planned in plan.hooked_imports() {
             let at = planned.index.0 as usize;
             let ty = self.module.imports.get(at).ok_or(Error::Plan)?.type_index;
-            let params = self.module.function_type(ty).map_or(0, |ty| ty.ty.params().len()) as u32;
-            let function = self.first_added() + self.added.len() as u32;
-            let hooked = self.hooks_of(function, ty, planned.decision, 0, plan.exceptions)?;
-            let hooked = hooked.ok_or(Error::Plan)?;
-            let what = What::Import { import: planned.index.0, params, hooked };
+            let params = self.params(ty);
+            let Decision::Hook(id, _) = planned.decision else { continue };
+            let wrap = self.wrap(id, self.next_added(), ty, 0, plan.exceptions)?;
+            let what = What::Import { import: planned.index.0, params, wrap };
             self.renumber.imports[at] = self.add(ty, planned.name.clone(), what);
         }
         Ok(())
+    }
+
+    /// Adds the timers. They have no names, which would take as much room as they do.
+    fn add_timers(&mut self) -> Result<(), Error> {
+        let (module, plan) = (self.module, self.plan);
+        for (function, planned) in module.functions.iter().zip(&plan.functions) {
+            let timer = match planned.decision {
+                Decision::Hook(id, _) if self.gets_timer(function) => {
+                    let ty = function.type_index;
+                    let exceptions = self.exceptions(function);
+                    let wrap = self.wrap(id, self.next_added(), ty, 0, exceptions)?;
+                    let function = self.renumber.own(planned.index.0)?;
+                    let what = What::Timer { function, params: self.params(ty), wrap };
+                    Some(self.add(ty, None, what))
+                }
+                _ => None,
+            };
+            self.timers.push(timer);
+        }
+        Ok(())
+    }
+
+    /// Whether a function has a timer if it is hooked. In a loop of tail calls the timers would
+    /// fill the stack.
+    fn gets_timer(&self, function: &Function<'_>) -> bool {
+        self.with_timers && !function.body.tail_calls
+    }
+
+    /// How many parameters the functions of a type have.
+    fn params(&self, ty: u32) -> u32 {
+        self.module.function_type(ty).map_or(0, |ty| ty.ty.params().len()) as u32
     }
 
     /// Adds the function that grows a memory, and tells a hook.
@@ -165,11 +206,10 @@ impl<'m, 'a> Layout<'m, 'a> {
             let at = index.checked_sub(self.module.first_defined()).ok_or(Error::Plan)?;
             let function = self.module.functions.get(at as usize).ok_or(Error::Plan)?;
             let ty = function.type_index;
-            let params = self.module.function_type(ty).map_or(0, |ty| ty.ty.params().len()) as u32;
             let what = What::Allocator {
                 hook,
                 function: self.renumber.own(index)?,
-                params,
+                params: self.params(ty),
                 address,
                 shape: allocator.shape,
             };
@@ -183,11 +223,6 @@ impl<'m, 'a> Layout<'m, 'a> {
     /// Adds the functions that the cells need.
     fn add_cells(&mut self) {
         match self.hooks.cells {
-            CellPlace::Memory(memory) => {
-                let ty = self.types.get([ValType::I32], [ValType::I32]);
-                let what = What::Enter { hook: self.hooks.enter, memory };
-                self.hooks.enter = self.add(ty, "observe:sample".to_owned(), what);
-            }
             CellPlace::Outlined(memory) => {
                 let ty = self.types.get([ValType::I32], [ValType::I32]);
                 let what = What::Count { hook: self.hooks.enter, memory };
@@ -203,11 +238,11 @@ impl<'m, 'a> Layout<'m, 'a> {
                     first += count;
                 }
             }
-            CellPlace::Nowhere => {}
+            CellPlace::Memory(_) | CellPlace::Nowhere => {}
         }
     }
 
-    /// Finds a type for the block in each hooked function of several results.
+    /// Finds a type for each block that hooks open for several results.
     fn add_block_types(&mut self) -> Result<(), Error> {
         let (module, plan) = (self.module, self.plan);
         // Types that need not be added: those without parameters, by their results.
@@ -220,12 +255,20 @@ impl<'m, 'a> Layout<'m, 'a> {
                 present.entry(ty.ty.results()).or_insert(index);
             }
         }
-        let imports = module.imports.iter().map(|import| import.type_index);
-        let types = imports.chain(module.functions.iter().map(|function| function.type_index));
-        for (ty, planned) in types.zip(plan.imports.iter().chain(&plan.functions)) {
+        let imports = module.imports.iter().map(|import| (import.type_index, true));
+        let functions = module.functions.iter().map(|function| {
+            let in_block =
+                !self.gets_timer(function) || self.exceptions(function) != Exceptions::None;
+            (function.type_index, in_block)
+        });
+        let types: Vec<_> = imports.chain(functions).collect();
+        for ((ty, in_block), planned) in
+            types.into_iter().zip(plan.imports.iter().chain(&plan.functions))
+        {
             let Some(ty) = module.function_type(ty) else { continue };
             let results = ty.ty.results();
-            if results.len() < 2 || !planned.is_hooked() || self.blocks.contains_key(results) {
+            let wanted = in_block && planned.is_hooked() && results.len() > 1;
+            if !wanted || self.blocks.contains_key(results) {
                 continue;
             }
             let index = match present.get(results) {
@@ -247,12 +290,17 @@ impl<'m, 'a> Layout<'m, 'a> {
         self.renumber.first_defined() + self.renumber.added + defined
     }
 
+    /// The index of the next function that is added.
+    fn next_added(&self) -> u32 {
+        self.first_added() + self.added.len() as u32
+    }
+
     /// The functions that read the cells: index and export name.
     pub(crate) fn readers(&self) -> impl Iterator<Item = (u32, &str)> {
         (self.first_added()..)
             .zip(&self.added)
             .filter(|(_, added)| matches!(added.what, What::Reader { .. }))
-            .map(|(index, added)| (index, &*added.name))
+            .filter_map(|(index, added)| Some((index, added.name.as_deref()?)))
     }
 
     /// What writes the body of the function of the module that a decision is about; without
@@ -274,35 +322,40 @@ impl<'m, 'a> Layout<'m, 'a> {
         function: &Function<'_>,
         planned: &PlannedFunction,
     ) -> Result<Option<Hooked>, Error> {
-        let exceptions = self.exceptions(function);
+        let Decision::Hook(id, _) = planned.decision else { return Ok(None) };
+        let ty = function.type_index;
+        let place = planned.index.0.checked_sub(self.renumber.first_defined());
+        let timer = place.and_then(|place| *self.timers.get(place as usize)?);
+        if let Some(timer) = timer {
+            return Ok(Some(Hooked::Prefixed(Prefix { id, timer, params: self.params(ty) })));
+        }
         let index = self.renumber.own(planned.index.0)?;
-        let locals = function.body.locals;
-        self.hooks_of(index, function.type_index, planned.decision, locals, exceptions)
+        let wrap = self.wrap(id, index, ty, function.body.locals, self.exceptions(function))?;
+        Ok(Some(Hooked::Wrapped(wrap)))
     }
 
-    /// The same of any function of this type that declares so many locals.
-    fn hooks_of(
+    /// What is around something in a function of this type that declares so many locals.
+    fn wrap(
         &self,
+        id: HookId,
         function: u32,
         ty: u32,
-        decision: Decision,
         locals: u32,
         exceptions: Exceptions,
-    ) -> Result<Option<Hooked>, Error> {
-        let (Decision::Hook(id, _), Some(ty)) = (decision, self.module.function_type(ty)) else {
-            return Ok(None);
-        };
+    ) -> Result<Wrap, Error> {
+        let ty = self.module.function_type(ty).ok_or(Error::Plan)?;
         let results = match ty.ty.results() {
             [] => BlockType::Empty,
             &[result] => BlockType::Result(Shift(&self.renumber).val_type(result)?),
-            several => {
-                let index = self.blocks.get(several).copied();
-                BlockType::FunctionType(index.ok_or(Error::Plan)?)
-            }
+            // Where it has no type there is no such block.
+            several => self
+                .blocks
+                .get(several)
+                .map_or(BlockType::Empty, |&index| BlockType::FunctionType(index)),
         };
         // No plan of `Plan::new` hooks a function of so many, but plans can be changed.
         let live = locals.checked_add(ty.ty.params().len() as u32).ok_or(Error::Plan)?;
-        Ok(Some(Hooked { id, function, live, results, exceptions }))
+        Ok(Wrap { id, function, live, results, exceptions })
     }
 }
 

@@ -32,8 +32,9 @@ const MAX_MEMORIES: usize = 100;
 /// More bytes than the hooks add to a body beside what they add at each exit.
 const HOOK_BYTES: usize = 128;
 
-/// More bytes than the hooks add to a body at one exit.
+/// More bytes than the hooks add to a body at one exit, and for one parameter.
 const HOOK_BYTES_PER_SITE: usize = 32;
+const HOOK_BYTES_PER_PARAMETER: u64 = 4;
 
 /// A hooked function's place in the function map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +53,8 @@ pub struct Plan {
     /// Whose hooks will be called.
     pub abi: Abi,
     /// Whether cells in a memory are counted down by a function of their own: hooks take
-    /// half the room, and each call of a hooked function one call more.
+    /// half the room, and each call of a hooked function one call more. Nor do they ask more
+    /// of the engine than a second memory, while others need tail calls.
     pub compact: bool,
     /// Where the cells will be.
     pub cells: map::Cells,
@@ -241,8 +243,11 @@ fn can_have_hooks(module: &Module<'_>, function: &Function<'_>) -> Result<(), Om
     let Some(ty) = module.function_type(function.type_index).filter(|ty| !ty.shared) else {
         return Err(Omission::Shared);
     };
-    let locals = u64::from(body.locals) + ty.ty.params().len() as u64;
-    let hooks = HOOK_BYTES as u64 + HOOK_BYTES_PER_SITE as u64 * body.sites.len() as u64;
+    let params = ty.ty.params().len() as u64;
+    let locals = u64::from(body.locals) + params;
+    let hooks = HOOK_BYTES as u64
+        + HOOK_BYTES_PER_SITE as u64 * body.sites.len() as u64
+        + HOOK_BYTES_PER_PARAMETER * params;
     let size = body.bytes.len() as u64 + hooks;
     match locals >= MAX_LOCALS || size > MAX_BODY as u64 {
         true => Err(Omission::TooLarge),

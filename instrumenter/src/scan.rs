@@ -71,6 +71,8 @@ pub(crate) struct Body<'a> {
     pub(crate) grows: bool,
     /// Whether an exception may come out of one of its instructions.
     pub(crate) may_throw: bool,
+    /// Whether it makes tail calls.
+    pub(crate) tail_calls: bool,
     /// Its sites in [`Module::sites`](crate::Module).
     pub(crate) sites: std::ops::Range<usize>,
 }
@@ -89,6 +91,7 @@ impl<'a> Body<'a> {
             calls_import: false,
             grows: false,
             may_throw: true,
+            tail_calls: false,
             sites: 0..0,
         }
     }
@@ -135,6 +138,7 @@ impl Scanner {
             calls_import: false,
             grows: false,
             may_throw: false,
+            tail_calls: false,
             exceptions: Exceptions::None,
         };
         let allocations = std::mem::take(&mut self.allocations);
@@ -144,8 +148,16 @@ impl Scanner {
             operators.visit_operator(&mut visitor)?;
         }
         operators.finish()?;
-        let Visitor { instructions, has_loop, calls_import, grows, may_throw, exceptions, .. } =
-            visitor;
+        let Visitor {
+            instructions,
+            has_loop,
+            calls_import,
+            grows,
+            may_throw,
+            tail_calls,
+            exceptions,
+            ..
+        } = visitor;
         self.exceptions = self.exceptions.max(exceptions);
         self.allocations = operators.into_allocations();
         Ok(Body {
@@ -159,6 +171,7 @@ impl Scanner {
             calls_import,
             grows,
             may_throw,
+            tail_calls,
             sites: first_site..sites.len(),
         })
     }
@@ -178,6 +191,7 @@ struct Visitor<'s> {
     calls_import: bool,
     grows: bool,
     may_throw: bool,
+    tail_calls: bool,
     exceptions: Exceptions,
 }
 
@@ -195,6 +209,7 @@ impl Visitor<'_> {
 
     fn tail_call(&mut self) {
         let labels = self.labels;
+        self.tail_calls = true;
         self.site(self.offset, SiteKind::TailCall { labels });
     }
 }

@@ -4,6 +4,7 @@
 use observe_abi::map::Cells;
 use observe_instrumenter::{
     Abi, Decision, Error, HookId, Instrumented, Module, Omission, Plan, Reason, Selection, Warning,
+    remove,
 };
 use wasm_encoder::{
     CodeSection, ConstExpr, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
@@ -91,6 +92,19 @@ fn a_module_of_the_most_memories_keeps_its_cells_in_globals() {
 }
 
 #[test]
+fn where_timers_would_be_too_many_there_are_none() {
+    let wasm = module(0, std::iter::repeat_with(empty).take(400_000));
+    let instrumented = instrument(&wasm, &Selection::all()).expect("it can be instrumented");
+    let code = wasmparser::Parser::new(0).parse_all(&instrumented.wasm);
+    let count = code.filter_map(|payload| match payload.expect("valid") {
+        wasmparser::Payload::CodeSectionStart { count, .. } => Some(count),
+        _ => None,
+    });
+    assert_eq!(count.sum::<u32>(), 400_000);
+    assert!(remove(&instrumented.wasm).expect("it has hooks").wasm.len() <= wasm.len());
+}
+
+#[test]
 fn a_module_longer_than_engines_accept_is_an_error() {
     let mut wasm = wat::parse_str("(module (func (export \"f\")))").expect("valid");
     // A custom section with no name to the end; what nobody reads takes no memory.
@@ -152,6 +166,7 @@ fn a_plan_that_was_changed_is_an_error_at_the_worst() {
     let mut plan = Plan::new(&module, &Selection::all());
     assert_eq!(plan.left_out(Omission::TooLarge), 1);
     plan.functions[0].decision = Decision::Hook(HookId(0), Reason::Size);
+    (plan.compact, plan.cells) = (true, Cells::Memory);
     // With the parameter it is one more local than can be counted.
     assert!(matches!(plan.apply(&module), Err(Error::Plan)));
 }

@@ -1,6 +1,8 @@
 //! What arrives at a backend: a real collector takes it, an independent decoder reads
 //! it, and every field is what was recorded.
 
+mod signals;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::harness::{cache, example, observe, output, repository, stderr};
-use observe_collector::event::{Chunk, Status, Value};
+use observe_collector::event::{Chunk, Status};
 use observe_collector::{Collector, Counts, Exporter, OnFull, Resource, otlp};
 use observe_host::{ObservedModule, Observer, Overhead, Recorder, TraceOptions};
 use observe_instrumenter::Selection;
@@ -70,11 +72,12 @@ fn rotel(port: u16) -> (Process, u16) {
     (Process(child), free.port())
 }
 
-/// The spans in the requests that were kept, as the official Python classes decode them.
-fn decode(folder: &Path) -> Vec<Json> {
+/// The spans, log records or metrics in the requests that were kept, as the official Python
+/// classes decode them.
+fn decode(signal: &str, folder: &Path) -> Vec<Json> {
     let python = cache().join("venv/bin/python");
     let mut command = Command::new(python);
-    command.arg(repository().join("tests/oracle/decode_otlp.py")).arg(folder);
+    command.arg(repository().join("tests/oracle/decode_otlp.py")).arg(signal).arg(folder);
     let result = output(&mut command, b"");
     assert!(result.status.success(), "{}", stderr(&result));
     serde_json::from_slice(&result.stdout).expect("it prints a list")
@@ -112,11 +115,7 @@ impl Exporter for Kept {
             let shared = symbol.into_iter().flat_map(|symbol| &symbol.attributes);
             let own = detail.into_iter().flat_map(|detail| &detail.attributes);
             let attributes = shared.chain(own).map(|attribute| {
-                let value = match &attribute.value {
-                    Value::String(text) => serde_json::json!({ "string": text }),
-                    Value::Int(number) => serde_json::json!({ "int": number.to_string() }),
-                    other => panic!("the host gives no {other:?}"),
-                };
+                let value = signals::value(&attribute.value);
                 (attribute.key.to_string(), value)
             });
             let kept = Span {
@@ -238,7 +237,7 @@ fn a_real_collector_gets_every_field_of_every_span() {
         report.exporters.iter().find(|exporter| exporter.name == "otlp").expect("it is there");
     assert_eq!(otlp.last_error, None);
     assert!(otlp.counts.is_balanced(), "{:?}", otlp.counts);
-    let spans = decode(folder.path());
+    let spans = decode("traces", folder.path());
     assert_eq!(otlp.counts.delivered, spans.len() as u64, "{:?}", otlp.counts);
 
     let expected = kept.0.lock().expect("not poisoned");
@@ -303,7 +302,7 @@ fn the_command_delivers_what_it_says() {
         captor.terminate();
         let shown = stderr(&result);
         assert_eq!(result.stdout, b"3\n", "{shown}");
-        let spans = decode(folder.path());
+        let spans = decode("traces", folder.path());
         let line = format!("{url}/v1/traces: {} spans delivered", spans.len());
         assert!(shown.contains(&line), "not `{line}`: {shown}");
         let resource = spans[0]["resource"].to_string();

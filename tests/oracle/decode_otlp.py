@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Decodes OTLP trace exports with the official protobuf classes, and prints them as JSON.
+"""Decodes OTLP exports with the official protobuf classes, and prints them as JSON.
 
-Usage: decode_otlp.py FILE_OR_DIRECTORY...
+Usage: decode_otlp.py [traces|logs|metrics] FILE_OR_DIRECTORY...
 
-Each file is the body of one ExportTraceServiceRequest; in a directory, every *.bin file in the
-order of its number. Runs with the Python of tests/setup. Shares no code with observe: this is the
+Each file is the body of one ExportTraceServiceRequest, or of that of the signal that is named first;
+in a directory, every *.bin file in the order of its number, but for those that capture.py got for
+another signal. Runs with the Python of tests/setup. Shares no code with observe: this is the
 independent opinion on what was sent. Exits with 1 and one line on anything that does not parse, and
 on fields that the official definition does not have.
 """
@@ -16,7 +17,13 @@ import sys
 
 from google.protobuf import unknown_fields
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 
@@ -93,6 +100,64 @@ def span(message):
     }
 
 
+def log_record(message):
+    return {
+        "time_unix_nano": str(message.time_unix_nano),
+        "observed_time_unix_nano": str(message.observed_time_unix_nano),
+        "severity_number": enum(SeverityNumber, message.severity_number),
+        "severity_text": message.severity_text,
+        "body": value(message.body),
+        "attributes": attributes(message.attributes),
+        "dropped_attributes_count": message.dropped_attributes_count,
+        "flags": message.flags,
+        "trace_id": identifier(message.trace_id),
+        "span_id": identifier(message.span_id),
+    }
+
+
+def metric(message):
+    kind = message.WhichOneof("data")
+    if kind not in ("gauge", "sum"):
+        raise ValueError(f"{message.name} is of an unexpected kind: {kind}")
+    data = getattr(message, kind)
+    decoded = {
+        "name": message.name,
+        "description": message.description,
+        "unit": message.unit,
+        "metadata": attributes(message.metadata),
+        "kind": kind,
+        "points": [point(item) for item in data.data_points],
+    }
+    if kind == "sum":
+        decoded["temporality"] = enum(AggregationTemporality, data.aggregation_temporality)
+        decoded["monotonic"] = data.is_monotonic
+    return decoded
+
+
+def point(message):
+    kind = message.WhichOneof("value")
+    number = getattr(message, kind) if kind else None
+    if kind == "as_int" or (kind == "as_double" and not math.isfinite(number)):
+        number = str(number)
+    return {
+        "start_time_unix_nano": str(message.start_time_unix_nano),
+        "time_unix_nano": str(message.time_unix_nano),
+        "value": {(kind or "empty").removeprefix("as_"): number},
+        "attributes": attributes(message.attributes),
+        "exemplars": len(message.exemplars),
+        "flags": message.flags,
+    }
+
+
+# By signal: its request, the fields that lead to its items, and what decodes one.
+SIGNALS = {
+    "traces": (ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans", span),
+    "logs": (ExportLogsServiceRequest, "resource_logs", "scope_logs", "log_records", log_record),
+    "metrics": (
+        ExportMetricsServiceRequest, "resource_metrics", "scope_metrics", "metrics", metric),
+}
+
+
 def enum(kind, number):
     """The name of an enumeration's value, or the bare number if it has none."""
     return kind.Name(number) if number in kind.values() else number
@@ -108,49 +173,59 @@ def check_known(message, path):
                 check_known(item, f"{path}.{field.name}")
 
 
-def decode(body):
-    """The spans of one request, each with the resource and the scope that it came under."""
-    request = ExportTraceServiceRequest()
+def decode(signal, body):
+    """The items of one request, each with the resource and the scope that it came under."""
+    kind, by_resource, by_scope, items, item = SIGNALS[signal]
+    request = kind()
     request.ParseFromString(body)
     check_known(request, "request")
     return [
         {
             "resource": {
-                "attributes": attributes(resource_spans.resource.attributes),
-                "dropped_attributes_count": resource_spans.resource.dropped_attributes_count,
-                "schema_url": resource_spans.schema_url,
+                "attributes": attributes(of_resource.resource.attributes),
+                "dropped_attributes_count": of_resource.resource.dropped_attributes_count,
+                "schema_url": of_resource.schema_url,
             },
             "scope": {
-                "name": scope_spans.scope.name,
-                "version": scope_spans.scope.version,
-                "attributes": attributes(scope_spans.scope.attributes),
-                "schema_url": scope_spans.schema_url,
+                "name": of_scope.scope.name,
+                "version": of_scope.scope.version,
+                "attributes": attributes(of_scope.scope.attributes),
+                "schema_url": of_scope.schema_url,
             },
-            **span(message),
+            **item(message),
         }
-        for resource_spans in request.resource_spans
-        for scope_spans in resource_spans.scope_spans
-        for message in scope_spans.spans
+        for of_resource in getattr(request, by_resource)
+        for of_scope in getattr(of_resource, by_scope)
+        for message in getattr(of_scope, items)
     ]
 
 
-def bodies(argument):
+def bodies(signal, argument):
     path = pathlib.Path(argument)
     if not path.is_dir():
         return [path]
-    return sorted(path.glob("*.bin"), key=lambda file: (len(file.stem), file.stem))
+    files = sorted(path.glob("*.bin"), key=lambda file: (len(file.stem), file.stem))
+    return [file for file in files if is_of(signal, file.with_suffix(".json"))]
+
+
+def is_of(signal, beside):
+    """Whether what capture.py wrote beside a body, if anything, says that it is of this signal."""
+    return not beside.exists() or json.loads(beside.read_text())["path"].endswith(f"/{signal}")
 
 
 def main(arguments):
-    if not arguments or arguments[0] in ("-h", "--help"):
-        sys.exit(__doc__.strip() if arguments else "usage: decode_otlp.py FILE_OR_DIRECTORY...")
-    spans = []
-    for file in (file for argument in arguments for file in bodies(argument)):
+    if arguments and arguments[0] in ("-h", "--help"):
+        sys.exit(__doc__.strip())
+    signal = arguments.pop(0) if arguments and arguments[0] in SIGNALS else "traces"
+    if not arguments:
+        sys.exit("usage: decode_otlp.py [traces|logs|metrics] FILE_OR_DIRECTORY...")
+    items = []
+    for file in (file for argument in arguments for file in bodies(signal, argument)):
         try:
-            spans += decode(file.read_bytes())
+            items += decode(signal, file.read_bytes())
         except (DecodeError, OSError, ValueError) as error:
             sys.exit(f"decode_otlp: {file}: {error}")
-    json.dump(spans, sys.stdout, indent=1)
+    json.dump(items, sys.stdout, indent=1)
     print()
 
 

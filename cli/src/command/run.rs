@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use observe_collector::event::Attribute;
-use observe_collector::{Collector, OnFull, Resource, otlp};
+use observe_collector::{Collector, DEFAULT_METRIC_INTERVAL, OnFull, Resource, Signal, otlp};
 use observe_host::{Failure, ObservedModule, Observer, Overhead, TraceOptions};
 use observe_instrumenter::{Module, Plan, read_function_map};
 use wasmtime::Engine;
@@ -135,7 +135,8 @@ impl Opts {
             }
         };
         let tree = CallTree::default();
-        let endpoint = otlp.as_ref().map(otlp::Config::endpoint);
+        let interval = otlp.as_ref().map(otlp::Config::metric_interval);
+        let endpoint = otlp.as_ref().and_then(|config| config.endpoint(Signal::Traces));
         let mut collector = Collector::builder().on_full(OnFull::Block);
         if !self.quiet {
             collector = collector.exporter(Box::new(tree.clone()));
@@ -159,6 +160,8 @@ impl Opts {
             .sink(collector.handle())
             .exit_status(guest::exit_status)
             .build();
+        let totals = observer.clone();
+        collector.metrics(interval.unwrap_or(DEFAULT_METRIC_INTERVAL), move || totals.metrics());
         let mut host = Host::new(&engine, guest::wasi(&input, &self)?, &observer)?;
         host.check_imports(&interface, &input)?;
         let (module, coverage) = compile(&engine, &input, plain.as_ref(), &chosen)?;

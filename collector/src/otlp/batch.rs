@@ -5,47 +5,56 @@ use std::time::{Duration, Instant};
 use super::proto::{attribute_len, field_len, put_attribute, put_head, put_string, string_len};
 use crate::event::Attribute;
 use crate::resource::Resource;
+use crate::stats::Signal;
 
-/// `ExportTraceServiceRequest.resource_spans`.
-const RESOURCE_SPANS: u8 = 1;
-/// `ResourceSpans.resource` and `ScopeSpans.scope`.
+// The messages around the items have other names for each signal, but the same numbers.
+
+/// `resource_spans` of an `ExportTraceServiceRequest`, `resource_logs`, `resource_metrics`.
+const BY_RESOURCE: u8 = 1;
+/// `ResourceSpans.resource` and `ScopeSpans.scope`, and the same of logs and metrics.
 const WHO: u8 = 1;
-/// `ResourceSpans.scope_spans`.
-const SCOPE_SPANS: u8 = 2;
+/// `ResourceSpans.scope_spans`, `ResourceLogs.scope_logs`, `ResourceMetrics.scope_metrics`.
+const BY_SCOPE: u8 = 2;
 /// `Resource.attributes`.
 const RESOURCE_ATTRIBUTES: u8 = 1;
-/// The instrumentation scope of all our spans.
+/// The instrumentation scope of all that we send.
 const SCOPE_NAME: &str = "observe";
 
 /// When a batch is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchLimits {
-    /// It has this many spans.
-    pub(crate) spans: usize,
-    /// Its spans have at least this many bytes, so it exceeds them by less than one span.
+    /// It has this many items: spans, log records, or points of metrics.
+    pub(crate) items: usize,
+    /// Its items have at least this many bytes, so it exceeds them by less than one push.
     pub(crate) bytes: usize,
-    /// Its first span has waited for this long.
+    /// Its first item has waited for this long.
     pub(crate) delay: Duration,
 }
 
-impl Default for BatchLimits {
-    /// Spans and delay as the [specification] has them. The bytes stay well below the
-    /// 4 MiB that gRPC receivers take, which often share their limit with HTTP.
+impl BatchLimits {
+    /// Items and delay of spans and log records as the [specification] has them. Metrics, which it
+    /// does not bound, are sent as soon as they are there, in one request if they fit. The bytes stay
+    /// well below the 4 MiB that gRPC receivers take, which often share their limit with HTTP.
     ///
     /// [specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
-    fn default() -> Self {
-        BatchLimits { spans: 512, bytes: 2 << 20, delay: Duration::from_secs(5) }
+    pub(crate) fn of(signal: Signal) -> Self {
+        let (items, delay) = match signal {
+            Signal::Traces => (512, 5),
+            Signal::Logs => (512, 1),
+            Signal::Metrics => (8_192, 1),
+        };
+        BatchLimits { items, bytes: 2 << 20, delay: Duration::from_secs(delay) }
     }
 }
 
-/// A finished `ExportTraceServiceRequest`.
+/// A finished `ExportTraceServiceRequest`, or that of another signal.
 #[derive(Debug)]
 pub(crate) struct Batch {
     /// The message, behind room that was not needed.
     bytes: Vec<u8>,
     start: usize,
-    /// How many spans it has.
-    pub(crate) spans: u64,
+    /// How many items it has.
+    pub(crate) items: u64,
 }
 
 impl Batch {
@@ -60,21 +69,21 @@ impl Batch {
     }
 }
 
-/// Gathers encoded spans into batches. Reads no clock.
+/// Gathers encoded items of one signal into batches. Reads no clock.
 ///
-/// The messages around the spans begin with their length, which is known
+/// The messages around the items begin with their length, which is known
 /// only at the end. So room is left in front, and they are written into it backwards.
 pub(crate) struct Batcher {
     limits: BatchLimits,
-    /// The encoded `ResourceSpans.resource`.
+    /// The encoded `ResourceSpans.resource`, or that of another signal.
     resource: Vec<u8>,
-    /// The encoded `ScopeSpans.scope`.
+    /// The encoded `ScopeSpans.scope`, or that of another signal.
     scope: Vec<u8>,
     headroom: usize,
     buffer: Vec<u8>,
     /// Memory of a batch that is done.
     spare: Vec<u8>,
-    spans: usize,
+    items: usize,
     opened: Option<Instant>,
 }
 
@@ -85,20 +94,25 @@ impl Batcher {
         // Two tags and lengths of at most ten bytes.
         let headroom = 2 * 11 + resource.len() + scope.len();
         let (buffer, spare) = (Vec::new(), Vec::new());
-        Batcher { limits, resource, scope, headroom, buffer, spare, spans: 0, opened: None }
+        Batcher { limits, resource, scope, headroom, buffer, spare, items: 0, opened: None }
     }
 
-    /// Adds the span that `put` appends to the buffer it is given. Returns the batch if
-    /// it is finished.
-    pub(crate) fn push(&mut self, now: Instant, put: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
+    /// Adds what `put` appends to the buffer it is given, which counts as so many items. Returns
+    /// the batch if it is finished.
+    pub(crate) fn push(
+        &mut self,
+        now: Instant,
+        items: usize,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<Batch> {
         if self.opened.is_none() {
             self.opened = Some(now);
             self.buffer = std::mem::take(&mut self.spare);
             self.buffer.resize(self.headroom, 0);
         }
         put(&mut self.buffer);
-        self.spans += 1;
-        let full = self.spans >= self.limits.spans
+        self.items += items;
+        let full = self.items >= self.limits.items
             || self.buffer.len() - self.headroom >= self.limits.bytes;
         if full { self.finish() } else { None }
     }
@@ -108,9 +122,9 @@ impl Batcher {
         self.opened?.checked_add(self.limits.delay)
     }
 
-    /// The spans in the batch in the making.
-    pub(crate) fn spans(&self) -> u64 {
-        self.spans as u64
+    /// The items in the batch in the making.
+    pub(crate) fn items(&self) -> u64 {
+        self.items as u64
     }
 
     /// Memory for the batch after this one.
@@ -123,18 +137,18 @@ impl Batcher {
     /// The batch as far as it is, if there is one.
     pub(crate) fn finish(&mut self) -> Option<Batch> {
         self.opened.take()?;
-        let spans = std::mem::take(&mut self.spans) as u64;
+        let items = std::mem::take(&mut self.items) as u64;
         let mut bytes = std::mem::take(&mut self.buffer);
-        let scope_spans = self.scope.len() + bytes.len() - self.headroom;
-        let resource_spans = self.resource.len() + field_len(scope_spans);
+        let by_scope = self.scope.len() + bytes.len() - self.headroom;
+        let by_resource = self.resource.len() + field_len(by_scope);
         let mut head = Vec::with_capacity(self.headroom);
-        put_head(&mut head, RESOURCE_SPANS, resource_spans);
+        put_head(&mut head, BY_RESOURCE, by_resource);
         head.extend_from_slice(&self.resource);
-        put_head(&mut head, SCOPE_SPANS, scope_spans);
+        put_head(&mut head, BY_SCOPE, by_scope);
         head.extend_from_slice(&self.scope);
         let start = self.headroom - head.len();
         bytes[start..self.headroom].copy_from_slice(&head);
-        Some(Batch { bytes, start, spans })
+        Some(Batch { bytes, start, items })
     }
 }
 
@@ -164,7 +178,7 @@ mod tests {
     use super::{BatchLimits, Batcher};
     use crate::resource::Resource;
 
-    const LIMITS: BatchLimits = BatchLimits { spans: 3, bytes: 100, delay: Duration::from_secs(5) };
+    const LIMITS: BatchLimits = BatchLimits { items: 3, bytes: 100, delay: Duration::from_secs(5) };
 
     fn batcher() -> Batcher {
         Batcher::new(LIMITS, &Resource::new())
@@ -175,35 +189,43 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_finished_by_its_last_span() {
+    fn a_batch_is_finished_by_its_last_item() {
         let (mut batcher, now) = (batcher(), Instant::now());
         for _ in 0..2 {
-            assert!(batcher.push(now, put(1)).is_none());
-            assert!(batcher.push(now, put(1)).is_none());
-            assert_eq!(batcher.spans(), 2);
-            let batch = batcher.push(now, put(1)).expect("the third span fills the batch");
-            assert_eq!(batch.spans, 3);
+            assert!(batcher.push(now, 1, put(1)).is_none());
+            assert!(batcher.push(now, 1, put(1)).is_none());
+            assert_eq!(batcher.items(), 2);
+            let batch = batcher.push(now, 1, put(1)).expect("the third fills the batch");
+            assert_eq!(batch.items, 3);
             assert!(batch.body().ends_with(&[0xee; 3]));
-            assert_eq!(batcher.spans(), 0);
+            assert_eq!(batcher.items(), 0);
         }
+    }
+
+    #[test]
+    fn what_is_put_at_once_stays_together() {
+        let (mut batcher, now) = (batcher(), Instant::now());
+        assert!(batcher.push(now, 2, put(1)).is_none());
+        assert_eq!(batcher.push(now, 7, put(1)).map(|batch| batch.items), Some(9));
+        assert_eq!(batcher.push(now, 3, put(1)).map(|batch| batch.items), Some(3));
     }
 
     #[test]
     fn a_batch_is_finished_by_its_bytes() {
         let (mut batcher, now) = (batcher(), Instant::now());
-        assert!(batcher.push(now, put(99)).is_none());
-        assert_eq!(batcher.push(now, put(1)).map(|batch| batch.spans), Some(2));
-        assert_eq!(batcher.push(now, put(1000)).map(|batch| batch.spans), Some(1));
+        assert!(batcher.push(now, 1, put(99)).is_none());
+        assert_eq!(batcher.push(now, 1, put(1)).map(|batch| batch.items), Some(2));
+        assert_eq!(batcher.push(now, 1, put(1000)).map(|batch| batch.items), Some(1));
     }
 
     #[test]
-    fn a_batch_is_due_a_delay_after_its_first_span() {
+    fn a_batch_is_due_a_delay_after_its_first_item() {
         let (mut batcher, now) = (batcher(), Instant::now());
         assert_eq!(batcher.due(), None);
-        batcher.push(now, put(1));
-        batcher.push(now + Duration::from_secs(4), put(1));
+        batcher.push(now, 1, put(1));
+        batcher.push(now + Duration::from_secs(4), 1, put(1));
         assert_eq!(batcher.due(), Some(now + Duration::from_secs(5)));
-        assert_eq!(batcher.finish().map(|batch| batch.spans), Some(2));
+        assert_eq!(batcher.finish().map(|batch| batch.items), Some(2));
         assert_eq!(batcher.due(), None);
         assert!(batcher.finish().is_none(), "an empty batch is none");
     }
@@ -212,17 +234,17 @@ mod tests {
     fn a_delay_beyond_all_time_is_never_due() {
         let limits = BatchLimits { delay: Duration::MAX, ..LIMITS };
         let mut batcher = Batcher::new(limits, &Resource::new());
-        batcher.push(Instant::now(), put(1));
+        batcher.push(Instant::now(), 1, put(1));
         assert_eq!(batcher.due(), None);
     }
 
     #[test]
     fn memory_used_again_leaves_no_trace() {
         let (mut batcher, now) = (batcher(), Instant::now());
-        let first = batcher.push(now, put(100)).expect("full");
+        let first = batcher.push(now, 1, put(100)).expect("full");
         let expected = first.body().to_vec();
         batcher.reuse(first.into_buffer());
-        let second = batcher.push(now, put(100)).expect("full");
+        let second = batcher.push(now, 1, put(100)).expect("full");
         assert_eq!(second.body(), expected);
     }
 }

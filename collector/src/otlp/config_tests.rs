@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, SignalConfig};
 use crate::env::ListError;
+use crate::stats::Signal;
 
 const BASE: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318");
 
@@ -16,11 +17,25 @@ fn config(variables: &[(&str, &str)]) -> Config {
     read(variables).expect("valid").expect("an endpoint")
 }
 
+/// What is read of traces.
+fn traces(variables: &[(&str, &str)]) -> SignalConfig {
+    config(variables).of(Signal::Traces).expect("traces").clone()
+}
+
 fn message(variables: &[(&str, &str)]) -> String {
     read(variables).expect_err("invalid").to_string()
 }
 
-fn header(config: &Config, key: &str) -> Option<String> {
+/// The endpoint of each signal.
+fn endpoints(config: &Config) -> [Option<String>; 3] {
+    Signal::ALL.map(|signal| config.endpoint(signal))
+}
+
+fn urls(urls: [&str; 3]) -> [Option<String>; 3] {
+    urls.map(|url| (!url.is_empty()).then(|| url.to_owned()))
+}
+
+fn header(config: &SignalConfig, key: &str) -> Option<String> {
     let (_, value) = config.headers.iter().find(|(name, _)| name == key)?;
     Some(value.to_str().expect("text").to_owned())
 }
@@ -31,63 +46,121 @@ fn nothing_is_sent_without_an_endpoint_or_when_disabled() {
     assert_eq!(read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), Ok(None));
     assert_eq!(read(&[BASE, ("OTEL_SDK_DISABLED", "true")]), Ok(None));
     assert_eq!(read(&[BASE, ("OTEL_SDK_DISABLED", "TRUE")]), Ok(None));
-    assert_eq!(read(&[BASE, ("OTEL_TRACES_EXPORTER", "none")]), Ok(None));
+    let none = ["TRACES", "LOGS", "METRICS"].map(|signal| format!("OTEL_{signal}_EXPORTER"));
+    let none: Vec<_> = none.iter().map(|name| (name.as_str(), "none")).collect();
+    assert_eq!(read(&[&none[..], &[BASE]].concat()), Ok(None));
+    let off = [BASE, ("OTEL_SDK_DISABLED", "true"), ("OTEL_METRIC_EXPORT_INTERVAL", "x")];
+    assert_eq!(read(&off), Ok(None));
     assert!(read(&[BASE, ("OTEL_TRACES_EXPORTER", "otlp")]).expect("valid").is_some());
     // By the specification all that is not `true` is false.
     assert!(read(&[BASE, ("OTEL_SDK_DISABLED", "1")]).expect("valid").is_some());
 }
 
 #[test]
-fn endpoints_of_the_environment() {
-    for (base, traces, expected) in [
-        ("http://localhost:4318", "", "http://localhost:4318/v1/traces"),
-        ("http://localhost:4318/", "", "http://localhost:4318/v1/traces"),
-        ("https://host/prefix", "", "https://host/prefix/v1/traces"),
-        ("https://host/prefix/", "", "https://host/prefix/v1/traces"),
-        ("https://host/v1/traces", "", "https://host/v1/traces/v1/traces"),
-        ("https://host/?key=1", "", "https://host/v1/traces?key=1"),
-        ("http://[::1]:4318", "", "http://[::1]:4318/v1/traces"),
-        ("http://[::1]", "", "http://[::1]/v1/traces"),
-        (" http://host ", "", "http://host/v1/traces"),
-        ("http://base", "http://traces:4318", "http://traces:4318/"),
-        ("http://base", "http://traces/own/path", "http://traces/own/path"),
-        ("not a url", "http://traces/", "http://traces/"),
+fn each_signal_can_be_switched_off() {
+    for (name, expected) in [
+        ("OTEL_TRACES_EXPORTER", ["", "http://h/v1/logs", "http://h/v1/metrics"]),
+        ("OTEL_LOGS_EXPORTER", ["http://h/v1/traces", "", "http://h/v1/metrics"]),
+        ("OTEL_METRICS_EXPORTER", ["http://h/v1/traces", "http://h/v1/logs", ""]),
     ] {
-        let config = config(&[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", base),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", traces),
-        ]);
-        assert_eq!(config.endpoint(), expected, "{base} {traces}");
+        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h");
+        assert_eq!(endpoints(&config(&[base, (name, " None ")])), urls(expected), "{name}");
     }
+    // What is wrong with a signal that is off does not matter.
+    let off = [BASE, ("OTEL_LOGS_EXPORTER", "none"), ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "x")];
+    assert!(read(&off).is_ok());
+    assert!(read(&[BASE, off[2]]).is_err());
+}
+
+#[test]
+fn endpoints_of_the_environment() {
+    for (base, expected) in [
+        ("http://localhost:4318", "http://localhost:4318/v1/"),
+        ("http://localhost:4318/", "http://localhost:4318/v1/"),
+        ("https://host/prefix", "https://host/prefix/v1/"),
+        ("https://host/prefix/", "https://host/prefix/v1/"),
+        ("https://host/v1/traces", "https://host/v1/traces/v1/"),
+        ("http://[::1]:4318", "http://[::1]:4318/v1/"),
+        ("http://[::1]", "http://[::1]/v1/"),
+        (" http://host ", "http://host/v1/"),
+    ] {
+        let expected = ["traces", "logs", "metrics"].map(|signal| format!("{expected}{signal}"));
+        let config = config(&[("OTEL_EXPORTER_OTLP_ENDPOINT", base)]);
+        assert_eq!(endpoints(&config), expected.map(Some), "{base}");
+    }
+    let with_query = config(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://host/?key=1")]);
+    assert_eq!(with_query.endpoint(Signal::Logs).as_deref(), Some("https://host/v1/logs?key=1"));
+}
+
+#[test]
+fn a_signal_may_have_an_endpoint_of_its_own() {
+    for (base, own, expected) in [
+        ("http://base", "http://own:4318", ["http://own:4318/", "http://base/v1/"]),
+        ("http://base", "http://own/path", ["http://own/path", "http://base/v1/"]),
+        ("", "http://own/path", ["http://own/path", ""]),
+    ] {
+        for (at, name) in ["traces", "logs", "metrics"].into_iter().enumerate() {
+            let variable = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", name.to_uppercase());
+            let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", base), (&variable, own)];
+            let mut others = ["traces", "logs", "metrics"].map(|other| match expected[1] {
+                "" => None,
+                base => Some(format!("{base}{other}")),
+            });
+            others[at] = Some(expected[0].to_owned());
+            assert_eq!(endpoints(&config(&variables)), others, "{variable}");
+        }
+    }
+    // A base that no signal needs does not matter.
+    let all = ["TRACES", "LOGS", "METRICS"].map(|s| format!("OTEL_EXPORTER_OTLP_{s}_ENDPOINT"));
+    let all: Vec<_> = all.iter().map(|name| (name.as_str(), "http://own/")).collect();
+    let base = [("OTEL_EXPORTER_OTLP_ENDPOINT", "not a url")];
+    assert_eq!(endpoints(&config(&[&all[..], &base].concat())), urls(["http://own/"; 3]));
 }
 
 #[test]
 fn endpoints_of_the_program() {
     let lookup = |name: &str| match name {
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => Some("http://elsewhere".to_owned()),
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" | "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT" => {
+            Some("http://elsewhere".to_owned())
+        }
         "OTEL_SDK_DISABLED" => Some("true".to_owned()),
+        "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
         "OTEL_EXPORTER_OTLP_TIMEOUT" => Some("1500".to_owned()),
         "OTEL_EXPORTER_OTLP_HEADERS" => Some("a=b".to_owned()),
         _ => None,
     };
     for (url, expected) in [
-        ("http://localhost:4318", "http://localhost:4318/v1/traces"),
-        ("http://localhost:4318/v1/traces", "http://localhost:4318/v1/traces"),
-        ("http://host/prefix", "http://host/prefix/v1/traces"),
+        ("http://localhost:4318", "http://localhost:4318/v1/"),
+        ("http://localhost:4318/v1/traces", "http://localhost:4318/v1/"),
+        ("http://host/prefix", "http://host/prefix/v1/"),
+        ("http://host/prefix//v1/traces", "http://host/prefix//v1/"),
     ] {
         let config = Config::for_endpoint_with(url, &lookup).expect("valid");
-        assert_eq!(config.endpoint(), expected);
-        assert_eq!(config.timeout, Duration::from_millis(1500));
-        assert_eq!(header(&config, "a").as_deref(), Some("b"));
+        let expected = ["traces", "logs", "metrics"].map(|signal| format!("{expected}{signal}"));
+        assert_eq!(endpoints(&config), expected.map(Some));
+        for signal in Signal::ALL {
+            let config = config.of(signal).expect("each signal");
+            assert_eq!(config.timeout, Duration::from_millis(1500));
+            assert_eq!(header(config, "a").as_deref(), Some("b"));
+        }
     }
     let error = Config::for_endpoint_with("localhost:4318", &lookup).expect_err("no scheme");
     let expected = "OTLP endpoint: `localhost:4318` has no scheme, write http://localhost:4318 or https://localhost:4318";
     assert_eq!(error.to_string(), expected);
+
+    let traces_only = |name: &str| name.ends_with("S_EXPORTER").then(|| "none".to_owned());
+    let config = Config::for_endpoint_with("http://host", &traces_only).expect("valid");
+    assert_eq!(endpoints(&config), urls(["http://host/v1/traces", "", ""]));
 }
 
 #[test]
 fn bad_endpoints_are_refused_up_front() {
-    for variable in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
+    for variable in [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    ] {
         for (url, expected) in [
             ("localhost:4318", "`localhost:4318` has no scheme"),
             ("localhost:4318/v1/traces", "has no scheme"),
@@ -117,6 +190,8 @@ fn only_http_protobuf_is_spoken() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "", true),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", false),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", false),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc", false),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc", false),
     ] {
         match read(&[BASE, (key, value)]) {
             Ok(_) => assert!(valid, "{key}={value}"),
@@ -131,21 +206,51 @@ fn only_http_protobuf_is_spoken() {
         BASE,
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
     ];
     assert!(read(&overruled).is_ok());
 }
 
 #[test]
+fn compression() {
+    let gzip = |variables: &[(&str, &str)]| {
+        let config = config(&[&[BASE], variables].concat());
+        Signal::ALL.map(|signal| config.of(signal).expect("each signal").gzip)
+    };
+    let all = "OTEL_EXPORTER_OTLP_COMPRESSION";
+    assert_eq!(gzip(&[]), [false; 3]);
+    assert_eq!(gzip(&[(all, "")]), [false; 3]);
+    assert_eq!(gzip(&[(all, "none")]), [false; 3]);
+    assert_eq!(gzip(&[(all, " gzip ")]), [true; 3]);
+    let own = ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none");
+    assert_eq!(gzip(&[(all, "gzip"), own]), [true, true, false]);
+    let message = message(&[BASE, ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd")]);
+    let expected =
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: `zstd` is not supported, use gzip or none";
+    assert_eq!(message, expected);
+}
+
+#[test]
 fn headers() {
     let general = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20a%3Db, X-Tenant = 7");
-    let config_ = config(&[BASE, general]);
-    assert_eq!(header(&config_, "authorization").as_deref(), Some("Bearer a=b"));
-    assert_eq!(header(&config_, "x-tenant").as_deref(), Some("7"));
+    let read = traces(&[BASE, general]);
+    assert_eq!(header(&read, "authorization").as_deref(), Some("Bearer a=b"));
+    assert_eq!(header(&read, "x-tenant").as_deref(), Some("7"));
 
-    let own = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-only=1");
-    let config_ = config(&[BASE, general, own]);
-    assert_eq!(config_.headers.len(), 1);
-    assert_eq!(header(&config_, "x-only").as_deref(), Some("1"));
+    for (own, of) in [
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", Signal::Traces),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", Signal::Logs),
+        ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", Signal::Metrics),
+    ] {
+        let config = config(&[BASE, general, (own, "x-only=1")]);
+        for signal in Signal::ALL {
+            let config = config.of(signal).expect("each signal");
+            let expected = if signal == of { (1, Some("1")) } else { (2, None) };
+            let found = header(config, "x-only");
+            assert_eq!((config.headers.len(), found.as_deref()), expected, "{own}");
+        }
+    }
 }
 
 #[test]
@@ -171,30 +276,54 @@ fn bad_headers_are_refused_without_showing_values() {
 #[test]
 fn numbers() {
     let defaults = config(&[BASE]);
-    assert_eq!(defaults.timeout, Duration::from_secs(10));
-    assert_eq!((defaults.batch.spans, defaults.batch.delay), (512, Duration::from_secs(5)));
-    assert!(defaults.queue.spans > 2_048);
+    let of = |config: &Config, signal| config.of(signal).expect("each signal").clone();
+    for signal in Signal::ALL {
+        assert_eq!(of(&defaults, signal).timeout, Duration::from_secs(10));
+        assert!(of(&defaults, signal).queue.items > 2_048);
+    }
+    let batch = |config: &Config, signal| {
+        let batch = of(config, signal).batch;
+        (batch.items, batch.delay)
+    };
+    assert_eq!(batch(&defaults, Signal::Traces), (512, Duration::from_secs(5)));
+    assert_eq!(batch(&defaults, Signal::Logs), (512, Duration::from_secs(1)));
+    assert_eq!(defaults.metric_interval(), Duration::from_secs(60));
 
     let own = config(&[
         BASE,
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "3000"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "1000"),
         ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "200"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "2000"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "2"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "500"),
     ]);
-    assert_eq!(own.timeout, Duration::from_secs(2));
-    assert_eq!((own.batch.spans, own.batch.delay), (100, Duration::ZERO));
-    assert_eq!(own.queue.spans, 1000);
+    let timeouts = Signal::ALL.map(|signal| of(&own, signal).timeout.as_secs());
+    assert_eq!(timeouts, [2, 3, 1]);
+    assert_eq!(batch(&own, Signal::Traces), (100, Duration::ZERO));
+    assert_eq!(batch(&own, Signal::Logs), (200, Duration::from_millis(2)));
+    assert_eq!(batch(&own, Signal::Metrics), batch(&defaults, Signal::Metrics));
+    assert_eq!(of(&own, Signal::Traces).queue.items, 1000);
+    assert_eq!(of(&own, Signal::Logs).queue.items, 2000);
+    assert_eq!(own.metric_interval(), Duration::from_millis(500));
 
     // A batch has to fit into the queue.
-    assert_eq!(config(&[BASE, ("OTEL_BSP_MAX_QUEUE_SIZE", "10")]).batch.spans, 10);
+    assert_eq!(traces(&[BASE, ("OTEL_BSP_MAX_QUEUE_SIZE", "10")]).batch.items, 10);
 
     for key in [
         "OTEL_EXPORTER_OTLP_TIMEOUT",
         "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
         "OTEL_BSP_MAX_QUEUE_SIZE",
+        "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_BLRP_MAX_QUEUE_SIZE",
+        "OTEL_METRIC_EXPORT_INTERVAL",
     ] {
         for value in ["0", "-1", "1.5", "10s", "99999999999999999999999"] {
             let message = message(&[BASE, (key, value)]);

@@ -9,15 +9,12 @@
 //! [`trace.proto`]: https://github.com/open-telemetry/opentelemetry-proto/blob/v1.7.0/opentelemetry/proto/trace/v1/trace.proto
 //! [`trace_service.proto`]: https://github.com/open-telemetry/opentelemetry-proto/blob/v1.7.0/opentelemetry/proto/collector/trace/v1/trace_service.proto
 
-use std::borrow::Cow;
-use std::collections::HashSet;
-
+use super::attributes::put_own_attributes;
 use super::proto::{
-    FIXED32, FIXED64, LEN, VARINT, field_len, put_attribute, put_head, put_string, string_len, tag,
-    varint_len,
+    FIXED32, FIXED64, LEN, VARINT, field_len, put_head, put_string, string_len, tag, varint_len,
 };
 use super::template::{TemplateCache, Templates};
-use crate::event::{Attribute, SpanDetail, SpanRecord, Status, TraceInfo};
+use crate::event::{SpanRecord, Status, TraceInfo};
 
 /// `ScopeSpans.spans`.
 const SPANS: u8 = 2;
@@ -215,7 +212,7 @@ impl TraceEncoder<'_> {
                 let symbol = span.symbol.and_then(|id| self.trace.symbols.get(id));
                 let shared = symbol.map_or(&[][..], |symbol| &symbol.attributes);
                 let own = &mut self.scratch.attributes;
-                let inherits = put_own_attributes(own, shared, detail);
+                let inherits = put_own_attributes(own, ATTRIBUTES, shared, detail);
                 let inherited = if inherits { template.attributes() } else { &[] };
                 let attributes = [inherited, self.scratch.attributes.as_slice()];
                 let message = &detail.status_message;
@@ -224,30 +221,4 @@ impl TraceEncoder<'_> {
         };
         fill(&mut out[base..], &shape, self.trace, span);
     }
-}
-
-/// Writes the attributes of one span. OTLP wants each key once: of attributes with the
-/// same key the last counts, and one of the span counts more than one of its symbol.
-///
-/// Returns whether those of the symbol still have to be written; where the
-/// span replaces some of them, the others are written here.
-fn put_own_attributes(out: &mut Vec<u8>, shared: &[Attribute], detail: &SpanDetail) -> bool {
-    let own = detail.attributes.as_slice();
-    if own.is_empty() {
-        return true;
-    }
-    let mut keys: HashSet<&Cow<'static, str>> = HashSet::with_capacity(own.len());
-    let mut last: Vec<_> =
-        own.iter().rev().filter(|attribute| keys.insert(&attribute.key)).collect();
-    last.reverse();
-    let inherits = !shared.iter().any(|attribute| keys.contains(&attribute.key));
-    if !inherits {
-        for attribute in shared.iter().filter(|attribute| !keys.contains(&attribute.key)) {
-            put_attribute(out, ATTRIBUTES, attribute);
-        }
-    }
-    for attribute in last {
-        put_attribute(out, ATTRIBUTES, attribute);
-    }
-    inherits
 }

@@ -1,24 +1,22 @@
-//! The exporter: encodes on the collector's thread, sends on a thread of its own.
+//! The exporter: encodes on the collector's thread, sends each signal on a thread of its own.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::batch::Batcher;
 use super::config::Config;
 use super::encode::Encoder;
-use super::pipeline::{Pipeline, Step};
-use super::queue::Queue;
-use super::retry::Backoff;
-use super::transport::Transport;
-use crate::event::Chunk;
+use super::log::put_log;
+use super::metric::{points, put_part};
+use super::sender::Sender;
+use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
 use crate::resource::Resource;
-use crate::stats::Counts;
+use crate::stats::{Counts, Signal};
 
-/// Posts spans to an OTLP receiver as HTTP/1.1 with protobuf.
+/// The points of a metric that are put together. Those of one with more are told in several parts,
+/// so that no batch is much larger than the others.
+const PART: usize = 512;
+
+/// Posts spans, log records and metrics to an OTLP receiver as HTTP/1.1 with protobuf.
 ///
 /// A request that the receiver answers with 429, 502, 503 or 504, or that fails with
 /// the connection, is sent again, with exponential backoff or after the time the
@@ -27,98 +25,46 @@ use crate::stats::Counts;
 ///
 /// While the receiver is slow or away, batches queue up to the bounds in [`Config`]; what
 /// goes beyond is dropped, the newest first, and counted.
+///
+/// Each signal has its own batches, queue, retries and thread, which starts when the signal first
+/// occurs; none waits for another. Metrics are sent as soon as they are taken. A receiver that
+/// answers 404 has no place for a signal, as many have for spans only: what it was sent counts as
+/// rejected, and the other signals do not notice.
 pub struct HttpExporter {
     encoder: Encoder,
-    shared: Arc<Shared>,
-    sender: Option<JoinHandle<()>>,
-    close: Option<Box<dyn FnOnce() + Send>>,
-}
-
-/// What the collector's thread and the sender's share.
-struct Shared {
-    pipeline: Mutex<Pipeline>,
-    /// Told of everything that one of them may wait for.
-    changed: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Pipeline> {
-        // The pipeline is consistent between any two of its calls.
-        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a change; `None` is without end.
-    fn wait<'a>(
-        &self,
-        pipeline: MutexGuard<'a, Pipeline>,
-        until: Option<Instant>,
-    ) -> MutexGuard<'a, Pipeline> {
-        let Some(until) = until else {
-            return self.changed.wait(pipeline).unwrap_or_else(PoisonError::into_inner);
-        };
-        let timeout = until.saturating_duration_since(Instant::now());
-        self.changed.wait_timeout(pipeline, timeout).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// Waits until everything is settled or it is too late.
-    fn wait_until_settled(&self, deadline: Instant) -> MutexGuard<'_, Pipeline> {
-        let mut pipeline = self.lock();
-        while pipeline.counts().queued > 0 && Instant::now() < deadline {
-            pipeline = self.wait(pipeline, Some(deadline));
-        }
-        pipeline
-    }
+    traces: Option<Sender>,
+    logs: Option<Sender>,
+    metrics: Option<Sender>,
 }
 
 impl HttpExporter {
-    /// Starts the thread that sends. No connection is made before there is a batch.
+    /// No thread is started and no connection made before there is something to send.
     ///
     /// A resource without `service.name` gets `unknown_service`, as the specification asks.
     ///
-    /// If the operating system refuses a thread, all spans are counted as `undelivered`
+    /// If the operating system refuses a thread, what it was to send is counted as `undelivered`
     /// and [`Exporter::last_error`] says so.
     pub fn new(config: Config, resource: Resource) -> Self {
         let resource = resource.with_default("service.name", "unknown_service");
-        let batcher = Batcher::new(config.batch, &resource);
-        // The hasher's keys are the random numbers that the standard library gives.
-        let backoff = Backoff::new(RandomState::new().hash_one(0));
-        let pipeline = Mutex::new(Pipeline::new(batcher, Queue::new(config.queue), backoff));
-        let shared = Arc::new(Shared { pipeline, changed: Condvar::new() });
-        let transport = Transport::new(&config);
-        let close: Box<dyn FnOnce() + Send> = Box::new(transport.closer());
-        let for_thread = Guard(Arc::clone(&shared));
-        let sender = thread::Builder::new().name("observe-otlp".to_owned()).spawn(move || {
-            let guard = for_thread;
-            send_all(&guard.0, &transport);
-        });
-        if let Err(error) = &sender {
-            let mut pipeline = shared.lock();
-            pipeline.set_error(format!("the thread that sends could not be started: {error}"));
-        }
+        let sender = |signal| config.of(signal).map(|config| Sender::new(config, &resource));
         HttpExporter {
             encoder: Encoder::default(),
-            shared,
-            sender: sender.ok(),
-            close: Some(close),
+            traces: sender(Signal::Traces),
+            logs: sender(Signal::Logs),
+            metrics: sender(Signal::Metrics),
         }
     }
 
-    fn stop(&mut self) {
-        let mut pipeline = self.shared.lock();
-        let idle = !pipeline.is_sending();
-        pipeline.abort();
-        drop(pipeline);
-        self.shared.changed.notify_all();
-        if let Some(close) = self.close.take() {
-            close();
+    fn of(&self, signal: Signal) -> Option<&Sender> {
+        match signal {
+            Signal::Traces => self.traces.as_ref(),
+            Signal::Logs => self.logs.as_ref(),
+            Signal::Metrics => self.metrics.as_ref(),
         }
-        // A sender in a name look-up cannot be called back. It ends by itself after
-        // that, and what it holds is counted already.
-        if let Some(sender) = self.sender.take()
-            && idle
-        {
-            let _ = sender.join();
-        }
+    }
+
+    fn senders(&self) -> impl Iterator<Item = &Sender> {
+        Signal::ALL.iter().filter_map(|signal| self.of(*signal))
     }
 }
 
@@ -129,79 +75,71 @@ impl Exporter for HttpExporter {
 
     fn export(&mut self, chunk: &Chunk) {
         let now = Instant::now();
-        let mut encoder = self.encoder.of_trace(&chunk.trace);
-        let mut pipeline = self.shared.lock();
-        let mut changed = false;
-        for span in &chunk.spans {
-            changed |= pipeline.push(now, |out| encoder.put(span, out));
+        if let Some(sender) = &mut self.traces
+            && !chunk.spans.is_empty()
+        {
+            let mut encoder = self.encoder.of_trace(&chunk.trace);
+            sender.push(|pipeline| {
+                let mut changed = false;
+                for span in &chunk.spans {
+                    changed |= pipeline.push(now, 1, |out| encoder.put(span, out));
+                }
+                changed
+            });
         }
-        drop(pipeline);
-        if changed {
-            self.shared.changed.notify_all();
+        if let Some(sender) = &mut self.logs
+            && !chunk.logs.is_empty()
+        {
+            sender.push(|pipeline| {
+                let mut changed = false;
+                for log in &chunk.logs {
+                    changed |= pipeline.push(now, 1, |out| put_log(&chunk.trace, log, out));
+                }
+                changed
+            });
         }
+    }
+
+    fn export_metrics(&mut self, metrics: &[Metric]) {
+        let Some(sender) = &mut self.metrics else { return };
+        if metrics.iter().all(|metric| points(metric).is_empty()) {
+            return;
+        }
+        let now = Instant::now();
+        sender.push(|pipeline| {
+            for metric in metrics {
+                for part in points(metric).chunks(PART) {
+                    pipeline.push(now, part.len(), |out| put_part(metric, part, out));
+                }
+            }
+            pipeline.flush();
+            true
+        });
     }
 
     fn flush(&mut self, deadline: Instant) {
-        self.shared.lock().flush();
-        self.shared.changed.notify_all();
-        drop(self.shared.wait_until_settled(deadline));
+        self.senders().for_each(Sender::flush);
+        self.senders().for_each(|sender| sender.wait_until_settled(deadline));
     }
 
     fn shutdown(&mut self, deadline: Instant) {
-        self.shared.lock().close(deadline);
-        self.shared.changed.notify_all();
-        drop(self.shared.wait_until_settled(deadline));
-        self.stop();
+        self.senders().for_each(|sender| sender.close(deadline));
+        self.senders().for_each(|sender| sender.wait_until_settled(deadline));
+        let senders = [&mut self.traces, &mut self.logs, &mut self.metrics];
+        senders.into_iter().flatten().for_each(Sender::stop);
     }
 
     fn counts(&self) -> Counts {
-        self.shared.lock().counts()
+        self.counts_of(Signal::Traces).unwrap_or_default()
     }
 
+    fn counts_of(&self, signal: Signal) -> Option<Counts> {
+        self.of(signal).map(Sender::counts)
+    }
+
+    /// The last error of each signal that had one, traces first.
     fn last_error(&self) -> Option<String> {
-        self.shared.lock().last_error()
-    }
-}
-
-impl Drop for HttpExporter {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// Settles what is left when the sender ends, however it ends.
-struct Guard(Arc<Shared>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let mut pipeline = self.0.lock();
-        if thread::panicking() {
-            pipeline.set_error("the thread that sends panicked, which is a bug".to_owned());
-        }
-        pipeline.abort();
-        drop(pipeline);
-        self.0.changed.notify_all();
-    }
-}
-
-/// What the sender does.
-fn send_all(shared: &Shared, transport: &Transport) {
-    let mut pipeline = shared.lock();
-    loop {
-        match pipeline.next(Instant::now()) {
-            Step::Stop => return,
-            Step::Wait(until) => pipeline = shared.wait(pipeline, until),
-            Step::Send(attempt) => {
-                // At the end of a shutdown connections are closed, but not one that is
-                // still being made.
-                let closing = pipeline.closing();
-                drop(pipeline);
-                let limit = closing.map(|end| end.saturating_duration_since(Instant::now()));
-                let outcome = transport.post(attempt.batch.body(), limit);
-                pipeline = shared.lock();
-                pipeline.settle(Instant::now(), attempt, outcome);
-                shared.changed.notify_all();
-            }
-        }
+        let errors: Vec<_> = self.senders().filter_map(Sender::last_error).collect();
+        (!errors.is_empty()).then(|| errors.join("; "))
     }
 }

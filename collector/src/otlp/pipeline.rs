@@ -1,4 +1,4 @@
-//! Everything between the encoder and the network, as a state machine that reads no
+//! Everything between the encoder and the network of one signal, as a state machine that reads no
 //! clock and waits for nothing: the batch in the making, the queue, retries, and
 //! the counts of all of them.
 
@@ -30,7 +30,7 @@ pub(crate) struct Attempt {
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The receiver took it, except for so many spans.
+    /// The receiver took it, except for so many items; `u64::MAX` is all of them.
     Delivered { rejected: u64, note: Option<String> },
     /// The receiver will never take it.
     Refused { error: String },
@@ -43,13 +43,13 @@ pub(crate) struct Pipeline {
     queue: Queue,
     /// A batch that was sent and has to be sent again, before all in the queue.
     again: Option<Attempt>,
-    /// Spans that the sender holds.
+    /// Items that the sender holds.
     in_flight: u64,
     backoff: Backoff,
     /// The end of a shutdown.
     closing: Option<Instant>,
     aborted: bool,
-    /// Without `queued`, which is counted where the spans are.
+    /// Without `queued`, which is counted where the items are.
     counts: Counts,
     last_error: Option<String>,
 }
@@ -69,16 +69,21 @@ impl Pipeline {
         }
     }
 
-    /// Adds the span that `put` appends to the buffer it is given. Returns whether the
-    /// sender has something new to see.
-    pub(crate) fn push(&mut self, now: Instant, put: impl FnOnce(&mut Vec<u8>)) -> bool {
-        self.counts.accepted += 1;
+    /// Adds what `put` appends to the buffer it is given, which counts as so many items. Returns
+    /// whether the sender has something new to see.
+    pub(crate) fn push(
+        &mut self,
+        now: Instant,
+        items: usize,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        self.counts.accepted += items as u64;
         if self.aborted {
-            self.counts.dropped.undelivered += 1;
+            self.counts.dropped.undelivered += items as u64;
             return false;
         }
-        let first = self.batcher.spans() == 0;
-        match self.batcher.push(now, put) {
+        let first = self.batcher.items() == 0;
+        match self.batcher.push(now, items, put) {
             Some(batch) => {
                 self.enqueue(batch);
                 true
@@ -144,7 +149,7 @@ impl Pipeline {
             return Step::Wait(None);
         };
         attempt.first.get_or_insert(now);
-        self.in_flight = attempt.batch.spans;
+        self.in_flight = attempt.batch.items;
         Step::Send(attempt)
     }
 
@@ -154,17 +159,17 @@ impl Pipeline {
             // Counted already, as nobody knew.
             return;
         }
-        let spans = std::mem::take(&mut self.in_flight);
+        let items = std::mem::take(&mut self.in_flight);
         match outcome {
             Outcome::Delivered { rejected, note } => {
-                let rejected = rejected.min(spans);
+                let rejected = rejected.min(items);
                 self.counts.rejected += rejected;
-                self.counts.delivered += spans - rejected;
+                self.counts.delivered += items - rejected;
                 self.last_error = note.or_else(|| self.last_error.take());
                 self.backoff.succeeded();
             }
             Outcome::Refused { error } => {
-                self.counts.dropped.refused += spans;
+                self.counts.dropped.refused += items;
                 self.last_error = Some(error);
                 self.backoff.succeeded();
             }
@@ -175,7 +180,7 @@ impl Pipeline {
                     self.again = Some(attempt);
                     return;
                 }
-                self.counts.dropped.retries_exhausted += spans;
+                self.counts.dropped.retries_exhausted += items;
             }
         }
         self.batcher.reuse(attempt.batch.into_buffer());
@@ -205,14 +210,14 @@ impl Pipeline {
 
     fn enqueue(&mut self, batch: Batch) {
         if let Err(batch) = self.queue.push(batch) {
-            self.counts.dropped.queue_full += batch.spans;
+            self.counts.dropped.queue_full += batch.items;
             self.batcher.reuse(batch.into_buffer());
         }
     }
 
     fn queued(&self) -> u64 {
-        let again = self.again.as_ref().map_or(0, |attempt| attempt.batch.spans);
-        self.batcher.spans() + self.queue.spans() + again + self.in_flight
+        let again = self.again.as_ref().map_or(0, |attempt| attempt.batch.items);
+        self.batcher.items() + self.queue.items() + again + self.in_flight
     }
 }
 

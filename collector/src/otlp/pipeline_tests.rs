@@ -9,17 +9,17 @@ use crate::stats::{Counts, Dropped};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Batches of 2 spans or 5 seconds, a queue of 6 spans.
+/// Batches of 2 items or 5 seconds, a queue of 6 items.
 fn pipeline() -> Pipeline {
-    let limits = BatchLimits { spans: 2, bytes: 1 << 20, delay: 5 * SECOND };
+    let limits = BatchLimits { items: 2, bytes: 1 << 20, delay: 5 * SECOND };
     let batcher = Batcher::new(limits, &Resource::new());
-    let queue = Queue::new(QueueLimits { spans: 6, bytes: 1 << 20 });
+    let queue = Queue::new(QueueLimits { items: 6, bytes: 1 << 20 });
     Pipeline::new(batcher, queue, Backoff::new(1))
 }
 
-fn push(pipeline: &mut Pipeline, now: Instant, spans: usize) {
-    for _ in 0..spans {
-        pipeline.push(now, |out| out.push(0));
+fn push(pipeline: &mut Pipeline, now: Instant, items: usize) {
+    for _ in 0..items {
+        pipeline.push(now, 1, |out| out.push(0));
     }
 }
 
@@ -57,7 +57,7 @@ fn full_batches_go_at_once_and_others_when_due() {
     assert_eq!(wait(&mut pipeline, now), None);
     push(&mut pipeline, now, 3);
     let first = send(&mut pipeline, now);
-    assert_eq!(first.batch.spans, 2);
+    assert_eq!(first.batch.items, 2);
     assert_counts(&pipeline, Counts { accepted: 3, queued: 3, ..Counts::default() });
     pipeline.settle(now, first, delivered());
     assert_counts(&pipeline, Counts { accepted: 3, delivered: 2, queued: 1, ..Counts::default() });
@@ -65,17 +65,17 @@ fn full_batches_go_at_once_and_others_when_due() {
     let due = wait(&mut pipeline, now).expect("a batch in the making");
     assert_eq!(due, now + 5 * SECOND);
     let second = send(&mut pipeline, due);
-    assert_eq!(second.batch.spans, 1);
+    assert_eq!(second.batch.items, 1);
     pipeline.settle(due, second, delivered());
     assert_counts(&pipeline, Counts { accepted: 3, delivered: 3, ..Counts::default() });
 }
 
 #[test]
-fn the_sender_is_told_of_first_and_last_spans_of_a_batch() {
+fn the_sender_is_told_of_first_and_last_items_of_a_batch() {
     let (mut pipeline, now) = (pipeline(), Instant::now());
-    let limits = BatchLimits { spans: 3, bytes: 1 << 20, delay: SECOND };
+    let limits = BatchLimits { items: 3, bytes: 1 << 20, delay: SECOND };
     pipeline.batcher = Batcher::new(limits, &Resource::new());
-    let mut told = || pipeline.push(now, |out| out.push(0));
+    let mut told = || pipeline.push(now, 1, |out| out.push(0));
     assert_eq!([told(), told(), told(), told()], [true, false, true, true]);
 }
 
@@ -90,10 +90,10 @@ fn what_does_not_fit_into_the_queue_is_counted() {
 #[test]
 fn a_failed_batch_goes_again_first_after_the_wait() {
     let (mut pipeline, now) = (pipeline(), Instant::now());
-    pipeline.push(now, |out| out.push(b'a'));
-    pipeline.push(now, |out| out.push(b'a'));
-    pipeline.push(now, |out| out.push(b'b'));
-    pipeline.push(now, |out| out.push(b'b'));
+    pipeline.push(now, 1, |out| out.push(b'a'));
+    pipeline.push(now, 1, |out| out.push(b'a'));
+    pipeline.push(now, 1, |out| out.push(b'b'));
+    pipeline.push(now, 1, |out| out.push(b'b'));
     let first = send(&mut pipeline, now);
     assert!(first.batch.body().ends_with(b"aa"));
     pipeline.settle(now, first, failed(Some(7 * SECOND)));
@@ -161,9 +161,9 @@ fn a_shutdown_sends_the_rest_and_stops() {
     let (mut pipeline, now) = (pipeline(), Instant::now());
     push(&mut pipeline, now, 3);
     pipeline.close(now + SECOND);
-    for spans in [2, 1] {
+    for items in [2, 1] {
         let attempt = send(&mut pipeline, now);
-        assert_eq!(attempt.batch.spans, spans);
+        assert_eq!(attempt.batch.items, items);
         pipeline.settle(now, attempt, delivered());
     }
     assert!(matches!(pipeline.next(now), Step::Stop));
@@ -205,9 +205,9 @@ fn after_an_abort_all_is_counted_once() {
     pipeline.settle(now, attempt, failed(Some(Duration::ZERO)));
     let attempt = send(&mut pipeline, now);
     pipeline.abort();
-    let all = |spans| {
-        let dropped = Dropped { undelivered: spans, ..Dropped::default() };
-        Counts { accepted: spans, dropped, ..Counts::default() }
+    let all = |items| {
+        let dropped = Dropped { undelivered: items, ..Dropped::default() };
+        Counts { accepted: items, dropped, ..Counts::default() }
     };
     assert_counts(&pipeline, all(7));
     // The answer comes too late to count.

@@ -46,6 +46,38 @@ pub(super) fn put_head(out: &mut Vec<u8>, field: u8, content: usize) {
     put_varint(out, content as u64);
 }
 
+/// Writes a field that holds a message, of which `content` appends what is in it.
+///
+/// The length comes first and is known last. It has one byte for most messages, so one is left
+/// for it; a longer message is moved to make room for the others.
+pub(super) fn put_message(out: &mut Vec<u8>, field: u8, content: impl FnOnce(&mut Vec<u8>)) {
+    out.push(tag(field, LEN));
+    let at = out.len();
+    out.push(0);
+    let start = out.len();
+    content(out);
+    let end = out.len();
+    let mut length = (end - start) as u64;
+    let more = varint_len(length) - 1;
+    if more > 0 {
+        out.resize(end + more, 0);
+        out.copy_within(start..end, start + more);
+    }
+    for byte in &mut out[at..at + more] {
+        *byte = length as u8 | 0x80;
+        length >>= 7;
+    }
+    out[at + more] = length as u8;
+}
+
+/// Writes a field of wire type [`FIXED64`], unless it is zero.
+pub(super) fn put_fixed64(out: &mut Vec<u8>, field: u8, value: u64) {
+    if value != 0 {
+        out.push(tag(field, FIXED64));
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
 /// The length of a string field, none if it is empty.
 pub(super) fn string_len(text: &str) -> usize {
     if text.is_empty() { 0 } else { field_len(text.len()) }

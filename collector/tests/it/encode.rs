@@ -3,12 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use observe_collector::event::{Chunk, SpanNumber, SymbolTable, TraceId, TraceInfo};
-use observe_collector::otlp::Encoder;
+use observe_collector::event::{Chunk, MetricData, SpanNumber, SymbolTable, TraceId, TraceInfo};
+use observe_collector::otlp::{Encoder, put_log, put_metric};
+use opentelemetry_proto::tonic::logs::v1::ScopeLogs;
+use opentelemetry_proto::tonic::metrics::v1::ScopeMetrics;
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use prost::Message;
 
-use crate::fixtures::{expected_span, plain_chunk, random_chunk};
+use crate::fixtures::{
+    expected_log, expected_metric, expected_span, plain_chunk, random_chunk, random_metric,
+};
 
 fn encode(encoder: &mut Encoder, chunk: &Chunk) -> Vec<u8> {
     let mut out = Vec::new();
@@ -41,6 +45,46 @@ fn every_field_is_what_prost_reads_and_every_byte_what_prost_writes() {
     }
     // The inputs are worth something.
     assert!(spans > 10_000 && errors > 1_000 && details > 1_000, "{spans} {errors} {details}");
+}
+
+#[test]
+fn log_records_are_what_prost_reads_and_writes() {
+    let (mut logs, mut bare, mut many) = (0, 0, 0);
+    for seed in 0..2_000 {
+        let chunk = random_chunk(seed);
+        let mut bytes = Vec::new();
+        chunk.logs.iter().for_each(|log| put_log(&chunk.trace, log, &mut bytes));
+        let expected: Vec<_> =
+            chunk.logs.iter().map(|log| expected_log(&chunk.trace, log)).collect();
+        logs += expected.len();
+        bare += expected.iter().filter(|log| log.span_id.is_empty()).count();
+        many += chunk.logs.iter().filter(|log| log.attributes.len() > 16).count();
+        let expected = ScopeLogs { log_records: expected, ..ScopeLogs::default() };
+        let read = ScopeLogs::decode(bytes.as_slice()).expect("valid protobuf");
+        assert_eq!(read, expected, "seed {seed}");
+        assert_eq!(bytes, expected.encode_to_vec(), "seed {seed}");
+    }
+    assert!(logs > 5_000 && bare > 1_000 && many > 100, "{logs} {bare} {many}");
+}
+
+#[test]
+fn metrics_are_what_prost_reads_and_writes() {
+    let (mut points, mut sums) = (0, 0);
+    for seed in 0..5_000 {
+        let metric = random_metric(seed);
+        let mut bytes = Vec::new();
+        put_metric(&metric, &mut bytes);
+        sums += usize::from(matches!(metric.data, MetricData::Sum { .. }));
+        points += match &metric.data {
+            MetricData::Sum { points, .. } | MetricData::Gauge(points) => points.len(),
+        };
+        let metrics = vec![expected_metric(&metric)];
+        let expected = ScopeMetrics { metrics, ..ScopeMetrics::default() };
+        let read = ScopeMetrics::decode(bytes.as_slice()).expect("valid protobuf");
+        assert_eq!(read, expected, "seed {seed}");
+        assert_eq!(bytes, expected.encode_to_vec(), "seed {seed}");
+    }
+    assert!(points > 10_000 && sums > 1_000, "{points} {sums}");
 }
 
 #[test]

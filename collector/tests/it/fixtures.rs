@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use observe_collector::event::{
-    Attribute, Chunk, SpanDetail, SpanId, SpanNumber, SpanRecord, Status, Symbol, SymbolId,
-    SymbolTable, TraceId, TraceInfo, Value,
+    Attribute, Chunk, LogRecord, Metric, MetricData, Number, Point, Severity, SpanDetail, SpanId,
+    SpanNumber, SpanRecord, Status, Symbol, SymbolId, SymbolTable, TraceId, TraceInfo, Value,
 };
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1 as otlp_logs;
+use opentelemetry_proto::tonic::metrics::v1 as otlp_metrics;
 use opentelemetry_proto::tonic::trace::v1::{self as otlp, span::SpanKind, status::StatusCode};
 
 /// Numbers that look random and are the same in every run.
@@ -77,6 +79,12 @@ impl Random {
     }
 }
 
+/// Mostly none or few attributes, sometimes dozens.
+fn few_or_many(random: &mut Random) -> Vec<Attribute> {
+    let rounds = if random.one_in(10) { 20 } else { 1 };
+    (0..rounds).flat_map(|_| random.attributes()).collect()
+}
+
 fn distinct(attributes: Vec<Attribute>) -> Vec<Attribute> {
     let keyed: BTreeMap<_, _> = attributes.into_iter().map(|a| (a.key.clone(), a)).collect();
     keyed.into_values().collect()
@@ -116,7 +124,44 @@ pub(crate) fn random_chunk(seed: u64) -> Chunk {
             }),
         })
         .collect();
-    Chunk { trace: Arc::new(trace), spans, logs: Vec::new() }
+    let severities = {
+        use Severity::{Debug, Error, Fatal, Info, Trace, Warn};
+        [Trace, Debug, Info, Warn, Error, Fatal]
+    };
+    let logs = (0..random.below(10))
+        .map(|_| LogRecord {
+            time_unix_nanos: if random.one_in(10) { 0 } else { random.next() },
+            span: random.one_in(2).then(|| SpanNumber(random.next() as u32)),
+            severity: severities[random.below(6) as usize],
+            body: random.text(),
+            attributes: few_or_many(&mut random),
+        })
+        .collect();
+    Chunk { trace: Arc::new(trace), spans, logs }
+}
+
+/// A metric of any kind.
+pub(crate) fn random_metric(seed: u64) -> Metric {
+    let mut random = Random(seed);
+    let points: Vec<_> = (0..random.below(8))
+        .map(|_| Point {
+            attributes: few_or_many(&mut random),
+            time_unix_nanos: if random.one_in(10) { 0 } else { random.next() },
+            value: match random.value() {
+                Value::Double(value) => Number::Double(value),
+                Value::Int(value) => Number::Int(value),
+                _ => Number::Int(0),
+            },
+        })
+        .collect();
+    let data = if random.one_in(2) {
+        MetricData::Gauge(points)
+    } else {
+        let start_unix_nanos = if random.one_in(4) { 0 } else { random.next() };
+        MetricData::Sum { monotonic: random.one_in(2), start_unix_nanos, points }
+    };
+    let (name, description, unit) = (random.text(), random.text(), random.text());
+    Metric { name: name.into(), description: description.into(), unit: unit.into(), data }
 }
 
 /// A chunk of plain spans with distinct numbers.
@@ -152,6 +197,36 @@ pub(crate) fn chunk_from(first: u32, spans: u32) -> Chunk {
     }
 }
 
+/// A chunk of this many spans and log records.
+pub(crate) fn logging_chunk(spans: u32, logs: u32) -> Chunk {
+    let log = |number: u32| LogRecord {
+        time_unix_nanos: 1_700_000_000_000_000_000 + u64::from(number),
+        span: Some(SpanNumber(number)),
+        severity: Severity::Info,
+        body: format!("message {number}"),
+        attributes: Vec::new(),
+    };
+    Chunk { logs: (0..logs).map(log).collect(), ..plain_chunk(spans) }
+}
+
+/// A gauge with this many points.
+pub(crate) fn gauge(name: &'static str, points: i64) -> Metric {
+    let point = |value: i64| Point {
+        attributes: vec![Attribute::new("tenant", value)],
+        time_unix_nanos: 1_700_000_000_000_000_000,
+        value: Number::Int(value),
+    };
+    let data = MetricData::Gauge((0..points).map(point).collect());
+    Metric { name: name.into(), description: "".into(), unit: "By".into(), data }
+}
+
+/// What OTLP should say of attributes.
+fn expected_attributes<'a>(all: impl Iterator<Item = &'a Attribute>) -> Vec<KeyValue> {
+    let all: Vec<_> = all.collect();
+    let is_last = |n: &usize| !all[n + 1..].iter().any(|later| later.key == all[*n].key);
+    (0..all.len()).filter(is_last).map(|n| key_value(all[n])).collect()
+}
+
 fn key_value(attribute: &Attribute) -> KeyValue {
     let value = match &attribute.value {
         Value::String(text) => any_value::Value::StringValue(text.clone()),
@@ -176,8 +251,6 @@ pub(crate) fn expected_span(trace: &TraceInfo, span: &SpanRecord) -> otlp::Span 
         .unwrap_or("unknown");
     let shared = symbol.map_or(&[][..], |symbol| &symbol.attributes);
     let own = detail.map_or(&[][..], |detail| &detail.attributes);
-    let all: Vec<&Attribute> = shared.iter().chain(own).collect();
-    let is_last = |n: &usize| !all[n + 1..].iter().any(|later| later.key == all[*n].key);
     let parent = match span.parent {
         Some(number) => trace.span_id(number).0.to_vec(),
         None => trace.parent.map(|id| id.0.to_vec()).unwrap_or_default(),
@@ -198,8 +271,70 @@ pub(crate) fn expected_span(trace: &TraceInfo, span: &SpanRecord) -> otlp::Span 
         kind: SpanKind::Internal as i32,
         start_time_unix_nano: span.start_unix_nanos,
         end_time_unix_nano: span.end_unix_nanos,
-        attributes: (0..all.len()).filter(is_last).map(|n| key_value(all[n])).collect(),
+        attributes: expected_attributes(shared.iter().chain(own)),
         status,
         ..otlp::Span::default()
+    }
+}
+
+/// What OTLP should say of a log record.
+pub(crate) fn expected_log(trace: &TraceInfo, log: &LogRecord) -> otlp_logs::LogRecord {
+    use otlp_logs::SeverityNumber;
+    let severity = match log.severity {
+        Severity::Trace => SeverityNumber::Trace,
+        Severity::Debug => SeverityNumber::Debug,
+        Severity::Info => SeverityNumber::Info,
+        Severity::Warn => SeverityNumber::Warn,
+        Severity::Error => SeverityNumber::Error,
+        Severity::Fatal => SeverityNumber::Fatal,
+    };
+    let span_id = log.span.map(|number| trace.span_id(number).0.to_vec()).unwrap_or_default();
+    let body = any_value::Value::StringValue(log.body.clone());
+    otlp_logs::LogRecord {
+        time_unix_nano: log.time_unix_nanos,
+        observed_time_unix_nano: log.time_unix_nanos,
+        severity_number: severity as i32,
+        severity_text: severity.as_str_name().trim_start_matches("SEVERITY_NUMBER_").to_owned(),
+        body: Some(AnyValue { value: Some(body) }),
+        attributes: expected_attributes(log.attributes.iter()),
+        flags: 1,
+        trace_id: trace.trace_id.0.to_vec(),
+        span_id,
+        ..otlp_logs::LogRecord::default()
+    }
+}
+
+/// What OTLP should say of a metric.
+pub(crate) fn expected_metric(metric: &Metric) -> otlp_metrics::Metric {
+    use otlp_metrics::{AggregationTemporality, metric::Data, number_data_point::Value};
+    let expected_points = |points: &[Point], start| {
+        let point = |point: &Point| otlp_metrics::NumberDataPoint {
+            attributes: expected_attributes(point.attributes.iter()),
+            start_time_unix_nano: start,
+            time_unix_nano: point.time_unix_nanos,
+            value: Some(match point.value {
+                Number::Int(value) => Value::AsInt(value),
+                Number::Double(value) => Value::AsDouble(value),
+            }),
+            ..otlp_metrics::NumberDataPoint::default()
+        };
+        points.iter().map(point).collect()
+    };
+    let data = match &metric.data {
+        MetricData::Gauge(points) => {
+            Data::Gauge(otlp_metrics::Gauge { data_points: expected_points(points, 0) })
+        }
+        MetricData::Sum { monotonic, start_unix_nanos, points } => Data::Sum(otlp_metrics::Sum {
+            data_points: expected_points(points, *start_unix_nanos),
+            aggregation_temporality: AggregationTemporality::Cumulative as i32,
+            is_monotonic: *monotonic,
+        }),
+    };
+    otlp_metrics::Metric {
+        name: metric.name.to_string(),
+        description: metric.description.to_string(),
+        unit: metric.unit.to_string(),
+        data: Some(data),
+        ..otlp_metrics::Metric::default()
     }
 }

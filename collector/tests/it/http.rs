@@ -13,16 +13,16 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message;
 
 use crate::fixtures::{chunk_from, expected_span, plain_chunk};
-use crate::server::{Act, Server};
+use crate::server::{Act, Sent, Server};
 
 /// Enough for everything that works.
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// What nothing on the way out may take, though a request may: see [`config`].
-const HUNG: Duration = Duration::from_secs(10);
+pub(crate) const HUNG: Duration = Duration::from_secs(10);
 
 /// A configuration from nothing but these variables.
-fn config(url: &str, variables: &[(&str, &str)]) -> Config {
+pub(crate) fn config(url: &str, variables: &[(&str, &str)]) -> Config {
     let lookup = |name: &str| {
         let timeout = [("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")];
         let mut all = variables.iter().chain(&timeout);
@@ -31,18 +31,20 @@ fn config(url: &str, variables: &[(&str, &str)]) -> Config {
     Config::for_endpoint_with(url, &lookup).expect("a valid configuration")
 }
 
-fn start(url: &str, variables: &[(&str, &str)]) -> Collector {
+pub(crate) fn start(url: &str, variables: &[(&str, &str)]) -> Collector {
     let exporter = HttpExporter::new(config(url, variables), Resource::new());
     Collector::builder().exporter(Box::new(exporter)).start()
 }
 
 #[track_caller]
-fn shutdown(collector: Collector, timeout: Duration) -> ExporterReport {
+pub(crate) fn shutdown(collector: Collector, timeout: Duration) -> ExporterReport {
     let mut report = collector.shutdown(timeout);
     assert_eq!(report.exporters.len(), 1);
     let report = report.exporters.remove(0);
-    assert!(report.counts.is_balanced(), "{report:?}");
-    assert_eq!(report.counts.queued, 0, "{report:?}");
+    for counts in [report.counts, report.logs, report.metrics] {
+        assert!(counts.is_balanced(), "{report:?}");
+        assert_eq!(counts.queued, 0, "{report:?}");
+    }
     report
 }
 
@@ -57,7 +59,7 @@ fn run(spans: u32, script: Vec<Act>) -> (Server, ExporterReport) {
     (server, report)
 }
 
-fn all_delivered(spans: u64) -> Counts {
+pub(crate) fn all_delivered(spans: u64) -> Counts {
     Counts { accepted: spans, delivered: spans, ..Counts::default() }
 }
 
@@ -102,8 +104,9 @@ fn a_request_says_who_sends_what() {
     let agent = request.header("user-agent").expect("a user agent");
     assert!(agent.starts_with(concat!("observe/", env!("CARGO_PKG_VERSION"))), "{agent}");
 
-    assert_eq!(request.message.resource_spans.len(), 1);
-    let spans = &request.message.resource_spans[0];
+    let Sent::Traces(message) = &request.message else { panic!("no traces") };
+    assert_eq!(message.resource_spans.len(), 1);
+    let spans = &message.resource_spans[0];
     let attribute = |key: &str| {
         let attributes = &spans.resource.as_ref().expect("a resource").attributes;
         let found = attributes.iter().find(|attribute| attribute.key == key)?;
@@ -117,14 +120,15 @@ fn a_request_says_who_sends_what() {
     assert_eq!(scope.name, "observe");
     assert_eq!(scope.version, env!("CARGO_PKG_VERSION"));
     // Nothing is left that this crate's bytes say and the types do not.
-    assert_eq!(request.message.encode_to_vec(), request.body);
+    assert_eq!(request.message.encode(), request.body);
 }
 
 #[test]
 fn a_service_without_a_name_is_unknown() {
     let (server, _) = run(1, vec![Act::status(200)]);
     let request = server.requests().remove(0);
-    let resource = request.message.resource_spans[0].resource.clone().expect("a resource");
+    let Sent::Traces(message) = request.message else { panic!("no traces") };
+    let resource = message.resource_spans[0].resource.clone().expect("a resource");
     let name = resource.attributes.iter().find(|attribute| attribute.key == "service.name");
     let value = name.and_then(|name| name.value.clone()?.value);
     assert_eq!(value, Some(Value::StringValue("unknown_service".to_owned())));
@@ -171,7 +175,7 @@ fn a_retry_that_would_come_too_late_is_not_waited_for() {
 
 #[test]
 fn all_other_statuses_are_final() {
-    for status in [300, 302, 307, 308, 400, 401, 403, 404, 408, 413, 415, 500, 501, 505] {
+    for status in [300, 302, 307, 308, 400, 401, 403, 405, 408, 413, 415, 500, 501, 505] {
         let elsewhere = vec![("location", "http://127.0.0.1:1/".to_owned())];
         let (server, report) = run(10, vec![Act::Answer(status, elsewhere, Vec::new())]);
         let dropped = Dropped { refused: 10, ..Dropped::default() };

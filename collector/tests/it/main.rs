@@ -4,4 +4,6 @@ mod channel;
 mod encode;
 mod fixtures;
 mod http;
+mod http_signals;
 mod server;
+mod signals;

@@ -1,13 +1,18 @@
 //! An OTLP receiver on the loopback that answers by script.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flate2::read::GzDecoder;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
@@ -37,12 +42,40 @@ impl Act {
     }
 }
 
+/// What a path takes.
+#[derive(Clone)]
+pub(crate) enum Sent {
+    Traces(ExportTraceServiceRequest),
+    Logs(ExportLogsServiceRequest),
+    Metrics(ExportMetricsServiceRequest),
+}
+
+impl Sent {
+    fn decode(path: &str, body: &[u8]) -> Self {
+        match path {
+            "/v1/logs" => Sent::Logs(Message::decode(body).expect("valid OTLP logs")),
+            "/v1/metrics" => Sent::Metrics(Message::decode(body).expect("valid OTLP metrics")),
+            _ => Sent::Traces(Message::decode(body).expect("valid OTLP traces")),
+        }
+    }
+
+    /// The message as prost writes it.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self {
+            Sent::Traces(message) => message.encode_to_vec(),
+            Sent::Logs(message) => message.encode_to_vec(),
+            Sent::Metrics(message) => message.encode_to_vec(),
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
+    /// Unpacked.
     pub(crate) body: Vec<u8>,
-    pub(crate) message: ExportTraceServiceRequest,
+    pub(crate) message: Sent,
     pub(crate) connection: usize,
     pub(crate) at: Instant,
 }
@@ -54,21 +87,37 @@ impl Request {
     }
 
     pub(crate) fn spans(&self) -> Vec<Span> {
-        let scopes = self.message.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        let Sent::Traces(message) = &self.message else { return Vec::new() };
+        let scopes = message.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
         scopes.flat_map(|scope| scope.spans.clone()).collect()
+    }
+
+    pub(crate) fn logs(&self) -> Vec<LogRecord> {
+        let Sent::Logs(message) = &self.message else { return Vec::new() };
+        let scopes = message.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
+        scopes.flat_map(|scope| scope.log_records.clone()).collect()
+    }
+
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        let Sent::Metrics(message) = &self.message else { return Vec::new() };
+        let scopes = message.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+        scopes.flat_map(|scope| scope.metrics.clone()).collect()
     }
 }
 
-#[derive(Default)]
+/// What to do with the request of this number, from 0, to a path.
+type Script = Box<dyn Fn(&str, usize) -> Act + Send>;
+
 struct State {
-    script: Vec<Act>,
+    script: Script,
+    /// How many requests came to each path.
+    seen: HashMap<String, usize>,
     requests: Vec<Request>,
     released: bool,
     /// Connections that the client closed while it was owed an answer.
     hung_up: usize,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -80,12 +129,23 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers the first request with the first act, and so on; the last act stays.
-    pub(crate) fn start(script: Vec<Act>) -> Self {
+    /// Answers the first request to a path with the first act, and so on; the last act stays.
+    pub(crate) fn start(acts: Vec<Act>) -> Self {
+        Server::start_with(move |_, number| acts[number.min(acts.len() - 1)].clone())
+    }
+
+    /// Answers a request according to its path and its number, from 0, among those to the path.
+    pub(crate) fn start_with(script: impl Fn(&str, usize) -> Act + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let shared = Arc::new(Shared::default());
-        shared.state.lock().expect("state").script = script;
+        let state = State {
+            script: Box::new(script),
+            seen: HashMap::new(),
+            requests: Vec::new(),
+            released: false,
+            hung_up: 0,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
             for (connection, stream) in listener.incoming().enumerate() {
@@ -99,6 +159,21 @@ impl Server {
     /// All requests so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.lock().requests.clone()
+    }
+
+    /// The paths of all requests so far.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.requests().into_iter().map(|request| request.path).collect()
+    }
+
+    /// The log records of all requests so far.
+    pub(crate) fn logs(&self) -> Vec<LogRecord> {
+        self.requests().iter().flat_map(Request::logs).collect()
+    }
+
+    /// The metrics of all requests so far.
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        self.requests().iter().flat_map(Request::metrics).collect()
     }
 
     /// The spans of all requests so far.
@@ -146,8 +221,9 @@ fn serve(shared: &Shared, stream: TcpStream, connection: usize) {
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader, connection) {
         let mut state = shared.state.lock().expect("state");
-        let last = state.script.len() - 1;
-        let act = state.script[last.min(state.requests.len())].clone();
+        let seen = state.seen.entry(request.path.clone()).or_default();
+        let number = std::mem::replace(seen, *seen + 1);
+        let act = (state.script)(&request.path, number);
         state.requests.push(request);
         shared.changed.notify_all();
         let answer = match act {
@@ -210,6 +286,11 @@ fn read_request(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<
     let length = length.expect("a content length").1.parse().expect("a number");
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let message = ExportTraceServiceRequest::decode(body.as_slice()).expect("valid OTLP");
+    let encoding = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case("content-encoding"));
+    if encoding.is_some_and(|(_, encoding)| encoding == "gzip") {
+        let compressed = std::mem::take(&mut body);
+        GzDecoder::new(&*compressed).read_to_end(&mut body).expect("gzip");
+    }
+    let message = Sent::decode(&path, &body);
     Some(Request { path, headers, body, message, connection, at: Instant::now() })
 }

@@ -19,11 +19,15 @@ pub mod map;
 /// What instrumented code calls.
 ///
 /// Each hooked function has a *cell*, an `i32` that starts at zero: the number of calls to
-/// let pass. On entry the function decrements its cell. Where it was zero before, it calls
-/// [`ENTER`](hooks::ENTER), and stores one less than the period that it gets back, the
-/// number of calls until the next such call. The second result, the token, says what to do
-/// on the way out: a negative token is handed to [`EXIT`](hooks::EXIT), any
-/// other means that this call is not timed.
+/// let pass. A call that finds zero there first calls [`ENTER`](hooks::ENTER), which gives the
+/// period, the number of calls until the next such call, and this is stored. Then each call
+/// counts itself down, so that after the entry of that one the cell holds one less than the
+/// period. The second result, the token, says what to do on the way out: a negative token is
+/// handed to [`EXIT`](hooks::EXIT), any other means that this call is not timed.
+///
+/// The function need not do all this itself: one that finds zero may leave the call to another
+/// function, which stores the period and calls it again. So a host that gave a period of zero
+/// would let it call itself without end.
 pub mod hooks {
     /// The import module of this version of the hooks.
     pub const MODULE: &str = "observe:hooks@1";

@@ -5,6 +5,7 @@ mod counts;
 mod failure;
 mod guest;
 mod host;
+mod hostile;
 mod load;
 mod tenants;
 mod waiting;

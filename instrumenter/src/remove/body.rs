@@ -7,7 +7,7 @@ use wasmparser::{BinaryReader, Operator, OperatorsReader};
 
 use super::changed;
 use super::found::{Found, Grown};
-use crate::body::{Hooked, Segments};
+use crate::body::{Hooked, Segments, Wrap};
 use crate::parse::{FuncIndex, Function};
 use crate::plan::HookId;
 use crate::scan::Exceptions;
@@ -85,14 +85,24 @@ impl<'a> Found<'_, 'a> {
             let (code, start) = (Cow::Borrowed(code), locals.len());
             return Ok(Inner { code, start, hooked: None });
         };
+        if let Some(prefix) = self.prefixes.get(&place) {
+            let hooked = Hooked::Prefixed(*prefix);
+            let mut opening = Vec::new();
+            self.hooks.open(&mut opening, &hooked);
+            let inner =
+                code.strip_prefix(&opening[..]).ok_or_else(|| self.not_as_written(place))?;
+            out.extend_from_slice(locals);
+            let (code, start) = (Cow::Borrowed(inner), locals.len() + opening.len());
+            return Ok(Inner { code, start, hooked: Some(hooked) });
+        }
         let live = (self.params(function) + body.locals).wrapping_sub(1);
         let group = body.last_group.ok_or_else(|| self.not_as_written(place))?;
         drop_local(out, locals, group as usize)?;
         let index = self.module.first_defined() + place as u32;
         for exceptions in self.ways() {
-            let hooked = self.hooked(HookId(id as u32), index, function, live, exceptions)?;
+            let wrap = self.wrap(HookId(id as u32), index, function, live, exceptions)?;
+            let hooked = Hooked::Wrapped(wrap);
             let (mut opening, mut closing) = (Vec::new(), vec![END]);
-            self.hooks.enter(&mut opening, &hooked);
             self.hooks.open(&mut opening, &hooked);
             self.hooks.close(&mut closing, &hooked);
             let inner = code.strip_prefix(&opening[..]).and_then(|c| c.strip_suffix(&closing[..]));
@@ -106,7 +116,7 @@ impl<'a> Found<'_, 'a> {
         Err(self.not_as_written(place))
     }
 
-    fn not_as_written(&self, place: usize) -> Error {
+    pub(super) fn not_as_written(&self, place: usize) -> Error {
         let index = self.module.first_defined() + place as u32;
         let name = self.module.name(FuncIndex(index));
         changed(format!("function {index}, `{name}`, does not have them as they were written"))
@@ -155,13 +165,25 @@ impl Writer<'_, '_, '_, '_> {
     /// Notes the labels that the hooks opened around the code.
     fn note_labels(&mut self) {
         let Some(hooked) = &self.inner.hooked else { return };
-        // One is that of the `if` at the entry.
-        self.labels = match hooked.exceptions {
-            Exceptions::None | Exceptions::Legacy => 2,
-            Exceptions::Exnref => 3,
+        let around_body = match hooked {
+            Hooked::Prefixed(_) => 0,
+            Hooked::Wrapped(wrap) => match wrap.exceptions {
+                Exceptions::None | Exceptions::Legacy => 1,
+                Exceptions::Exnref => 2,
+            },
         };
+        // An `if` asks whether the cell is used up, unless another function does.
+        self.labels = around_body + u32::from(self.found.hooks.cells.are_inline());
         if let Some(notes) = &mut self.notes {
             notes.labels.extend(0..self.labels);
+        }
+    }
+
+    /// What is around the body, if it is wrapped.
+    fn wrap(&self) -> Option<&Wrap> {
+        match &self.inner.hooked {
+            Some(Hooked::Wrapped(wrap)) => Some(wrap),
+            Some(Hooked::Prefixed(_)) | None => None,
         }
     }
 
@@ -194,16 +216,17 @@ impl Writer<'_, '_, '_, '_> {
         range: std::ops::Range<usize>,
         before: Option<(usize, i32)>,
     ) -> Result<(), Error> {
-        let hooked = self.inner.hooked.as_ref();
+        let wrap = self.wrap();
         let is_tail_call = matches!(
             operator,
             Operator::ReturnCall { .. }
                 | Operator::ReturnCallIndirect { .. }
                 | Operator::ReturnCallRef { .. }
         );
-        // Before each there are hooks, and they are before nothing else.
+        // Before each there are hooks, and they are before nothing else; a function with a timer
+        // has none.
         let follows_hooks = self.passed > 0 && self.passed == range.start;
-        if hooked.is_some() && is_tail_call != follows_hooks {
+        if self.inner.hooked.is_some() && is_tail_call != follows_hooks {
             return Err(self.found.not_as_written(self.place));
         }
         match *operator {
@@ -214,7 +237,7 @@ impl Writer<'_, '_, '_, '_> {
                 }
             }
             Operator::ReturnCall { .. } | Operator::RefFunc { .. } => self.index(range.start)?,
-            Operator::Br { relative_depth } if relative_depth == self.depth && hooked.is_some() => {
+            Operator::Br { relative_depth } if relative_depth == self.depth && wrap.is_some() => {
                 // The shorter way to say it.
                 self.copy_to(range.start);
                 InstructionSink::new(self.out).return_();
@@ -223,7 +246,7 @@ impl Writer<'_, '_, '_, '_> {
             Operator::LocalGet { local_index }
             | Operator::LocalSet { local_index }
             | Operator::LocalTee { local_index }
-                if hooked.is_some_and(|hooked| hooked.live == local_index) =>
+                if wrap.is_some_and(|wrap| wrap.live == local_index) =>
             {
                 self.pass_hooks(range.start)?;
             }
@@ -246,8 +269,8 @@ impl Writer<'_, '_, '_, '_> {
     /// Passes over the hooks before a tail call.
     fn pass_hooks(&mut self, at: usize) -> Result<(), Error> {
         let mut hooks = Vec::new();
-        if let Some(hooked) = &self.inner.hooked {
-            self.found.hooks.leave_for_good(&mut hooks, hooked);
+        if let Some(wrap) = self.wrap() {
+            self.found.hooks.leave_for_good(&mut hooks, wrap);
         }
         if !self.inner.code[at..].starts_with(&hooks) {
             return Err(self.found.not_as_written(self.place));
@@ -269,7 +292,7 @@ impl Writer<'_, '_, '_, '_> {
         end: usize,
         before: Option<(usize, i32)>,
     ) -> Result<(), Error> {
-        let id = self.inner.hooked.as_ref().map(|hooked| hooked.id.0 as i32);
+        let id = self.inner.hooked.as_ref().map(|hooked| hooked.id().0 as i32);
         let at = before.filter(|&(_, value)| Some(value) == id).map(|(at, _)| at);
         self.copy_to(at.ok_or_else(|| self.found.not_as_written(self.place))?);
         let mut code = InstructionSink::new(self.out);

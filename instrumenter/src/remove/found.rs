@@ -1,6 +1,7 @@
 //! What was added to a module, found by what it has to be.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter::Peekable;
 
 use observe_abi::hooks;
 use observe_abi::map::{Cells, FunctionMap};
@@ -11,7 +12,7 @@ use wasmparser::{BinaryReader, Operator, OperatorsReader};
 use super::changed;
 use crate::added::{Added, What};
 use crate::allocations;
-use crate::body::{BodyWriter, CellPlace, Hooked, Hooks, Renumber};
+use crate::body::{BodyWriter, CellPlace, Hooked, Hooks, Prefix, Renumber, Wrap};
 use crate::parse::{Function, Module};
 use crate::plan::HookId;
 use crate::scan::{Exceptions, SiteKind};
@@ -45,6 +46,8 @@ pub(super) struct Found<'m, 'a> {
     pub(super) types: u32,
     /// What grows in each of the functions that do so for others, by index.
     pub(super) growers: HashMap<u32, Grown>,
+    /// What each of the module's own functions begins with that has a timer, by its place.
+    pub(super) prefixes: HashMap<usize, Prefix>,
     /// For each function that stands for another, that other's index, as it was.
     stands_for: HashMap<u32, u32>,
     /// The type index of `() -> results`, for several results.
@@ -97,6 +100,7 @@ impl<'m, 'a> Found<'m, 'a> {
             map,
             hooks,
             growers: HashMap::new(),
+            prefixes: HashMap::new(),
             stands_for: HashMap::new(),
             blocks,
         };
@@ -108,40 +112,34 @@ impl<'m, 'a> Found<'m, 'a> {
     fn find_added(&mut self, names: Vec<&str>) -> Result<(), Error> {
         let module = self.module;
         let first = self.first_added();
-        let mut added = (first..).zip(&module.functions[self.map.defined as usize..]);
-        let mut next = || added.next().ok_or_else(|| changed("functions of its hooks are gone"));
+        let added = (first..).zip(&module.functions[self.map.defined as usize..]);
+        let mut added = added.peekable();
+        let gone = || changed("functions of its hooks are gone");
         let imports = self.map.functions.iter().take_while(|f| f.index < self.map.imports);
         let imports: Vec<_> = imports.map(|function| function.index).collect();
-        // What the hooks call in place of `enter` stands behind what is called in place of
-        // imports, and is called by that, too.
-        let sample = match self.hooks.cells {
-            CellPlace::Memory(memory) => {
-                let hook = std::mem::replace(&mut self.hooks.enter, first + imports.len() as u32);
-                // It tells which of two forms the hooks have.
-                let counts = module.functions.get(self.map.defined as usize + imports.len());
-                let count = || What::Count { hook, memory };
-                if counts.is_some_and(|counts| self.check(0, counts, count()).is_ok()) {
-                    self.hooks.cells = CellPlace::Outlined(memory);
-                    Some(count())
-                } else {
-                    Some(What::Enter { hook, memory })
-                }
+        // What counts cells down stands behind what is called in place of imports, and is
+        // called by that, too. If it is there, the hooks call it in place of `enter`.
+        if let CellPlace::Memory(memory) = self.hooks.cells {
+            let counts = module.functions.get(self.map.defined as usize + imports.len());
+            let count = What::Count { hook: self.hooks.enter, memory };
+            if counts.is_some_and(|counts| self.check(0, counts, count).is_ok()) {
+                self.hooks.enter = first + imports.len() as u32;
+                self.hooks.cells = CellPlace::Outlined(memory);
             }
-            CellPlace::Globals(_) | CellPlace::Outlined(_) | CellPlace::Nowhere => None,
-        };
+        }
         for (id, &import) in (0..).zip(&imports) {
-            let (index, function) = next()?;
+            let (index, function) = added.next().ok_or_else(gone)?;
             self.find_import(index, function, HookId(id), import)?;
         }
-        if let Some(sample) = sample {
-            let (index, function) = next()?;
-            self.check(index, function, sample)?;
+        match self.hooks.cells {
+            CellPlace::Outlined(_) => _ = added.next(),
+            _ => self.find_timers(&mut added)?,
         }
         if let CellPlace::Globals(mut cell) = self.hooks.cells {
             let end = cell + self.global_cells();
             while cell < end {
                 let count = (end - cell).min(hooks::CELLS_PER_READER as u32);
-                let (index, function) = next()?;
+                let (index, function) = added.next().ok_or_else(gone)?;
                 self.check(index, function, What::Reader { first: cell, count })?;
                 cell += count;
             }
@@ -204,9 +202,9 @@ impl<'m, 'a> Found<'m, 'a> {
         }
         let params = self.params(function);
         let is_it = self.ways().into_iter().any(|exceptions| {
-            let hooked = self.hooked(id, index, function, params, exceptions);
-            hooked.is_ok_and(|hooked| {
-                self.check(index, function, What::Import { import, params, hooked }).is_ok()
+            let wrap = self.wrap(id, index, function, params, exceptions);
+            wrap.is_ok_and(|wrap| {
+                self.check(index, function, What::Import { import, params, wrap }).is_ok()
             })
         });
         if !is_it {
@@ -214,6 +212,44 @@ impl<'m, 'a> Found<'m, 'a> {
         }
         self.stands_for.insert(index, import);
         Ok(())
+    }
+
+    /// Finds the timers, which stand in the order of their functions; some have none.
+    fn find_timers<'f>(
+        &mut self,
+        added: &mut Peekable<impl Iterator<Item = (u32, &'f Function<'f>)>>,
+    ) -> Result<(), Error> {
+        for (id, hooked) in (0..).map(HookId).zip(&self.map.functions) {
+            let Some(place) = hooked.index.checked_sub(self.map.imports) else { continue };
+            let function = &self.module.functions[place as usize];
+            let Some(&(timer, times)) = added.peek() else { return Ok(()) };
+            let params = self.params(function);
+            let prefix = Prefix { id, timer, params };
+            if !self.begins_with(function, &prefix) {
+                continue;
+            }
+            let own = self.module.first_defined() + place;
+            let is_it = self.ways().into_iter().any(|exceptions| {
+                let wrap = self.wrap(id, timer, function, params, exceptions);
+                wrap.is_ok_and(|wrap| {
+                    let what = What::Timer { function: own, params, wrap };
+                    self.check(timer, times, what).is_ok()
+                })
+            });
+            if !is_it || times.type_index != function.type_index {
+                return Err(self.not_as_written(place as usize));
+            }
+            self.prefixes.insert(place as usize, prefix);
+            added.next();
+        }
+        Ok(())
+    }
+
+    /// Whether the code of a function begins with a prefix.
+    fn begins_with(&self, function: &Function<'_>, prefix: &Prefix) -> bool {
+        let mut bytes = Vec::new();
+        self.hooks.open(&mut bytes, &Hooked::Prefixed(*prefix));
+        function.body.bytes[function.body.code_start as usize..].starts_with(&bytes)
     }
 
     fn find_memory_grow(
@@ -275,7 +311,7 @@ impl<'m, 'a> Found<'m, 'a> {
 
     /// Checks that a function is what was added.
     fn check(&self, index: u32, function: &Function<'_>, what: What) -> Result<(), Error> {
-        let added = Added { ty: function.type_index, name: String::new(), what };
+        let added = Added { ty: function.type_index, name: None, what };
         // Nothing in it is numbered anew.
         let renumber = Renumber { added: 0, imports: Vec::new(), replaced: BTreeMap::new() };
         let mut body = Vec::new();
@@ -304,15 +340,15 @@ impl<'m, 'a> Found<'m, 'a> {
         ty.map_or(0, |ty| ty.ty.params().len()) as u32
     }
 
-    /// What the hooks of a function have in them.
-    pub(super) fn hooked(
+    /// What is around something in a function of ours, or around a body.
+    pub(super) fn wrap(
         &self,
         id: HookId,
         function: u32,
         of: &Function<'_>,
         live: u32,
         exceptions: Exceptions,
-    ) -> Result<Hooked, Error> {
+    ) -> Result<Wrap, Error> {
         let ty = self.module.function_type(of.type_index);
         let results = match ty.ok_or_else(|| self.foreign(function))?.ty.results() {
             [] => BlockType::Empty,
@@ -320,12 +356,13 @@ impl<'m, 'a> Found<'m, 'a> {
                 let ty = RoundtripReencoder.val_type(result);
                 BlockType::Result(ty.map_err(|error| changed(error.to_string()))?)
             }
-            several => {
-                let index = self.blocks.get(several).copied();
-                BlockType::FunctionType(index.ok_or_else(|| self.foreign(function))?)
-            }
+            // Where it has no type there is no such block.
+            several => match self.blocks.get(several) {
+                Some(&index) => BlockType::FunctionType(index),
+                None => BlockType::Empty,
+            },
         };
-        Ok(Hooked { id, function, live, results, exceptions })
+        Ok(Wrap { id, function, live, results, exceptions })
     }
 
     /// How many globals hold cells.

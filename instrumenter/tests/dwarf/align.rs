@@ -72,9 +72,8 @@ impl<'a> Code<'a> {
         Code { start, end, bodies, imports, enter, exit, own }
     }
 
-    /// The function that came with the hooks to call `enter` and store the period, if cells
-    /// are in a memory.
-    fn sample(&self) -> Option<u32> {
+    /// The function that came with the hooks to count a cell down and call `enter`, if one did.
+    fn count(&self) -> Option<u32> {
         let stores = |body: &&FunctionBody<'a>| {
             let operators = self.operators(body);
             operators.first().is_some_and(|(_, op)| matches!(op, Operator::LocalGet { .. }))
@@ -112,8 +111,8 @@ impl Alignment {
     pub(crate) fn of(old_wasm: &[u8], new_wasm: &[u8]) -> Self {
         let (old, mut new) = (Code::of(old_wasm), Code::of(new_wasm));
         new.own = old.bodies.len();
-        // With cells in a memory, the hook is called by a function of its own.
-        new.enter = new.sample().or(new.enter);
+        // Where a function counts cells down, that is what hooked functions call.
+        new.enter = new.count().or(new.enter);
         let shift = new.imports - old.imports;
         let has_hooks = new.enter.is_some();
         match has_hooks {
@@ -140,6 +139,8 @@ impl Alignment {
             let new_ops = new.operators(new_body);
             let injected = injected(&new_ops, &new);
             let hooked = injected[0];
+            let exits = |op: &Operator<'_>| matches!(op, Operator::Call { function_index } if Some(*function_index) == new.exit);
+            let wrapped = new_ops.iter().any(|(_, op)| exits(op));
             let first_op = new_ops[0].0;
             // What is left of the new body: each instruction from its start to its end.
             let ends = new_ops.iter().skip(1).map(|op| op.0).chain([new_range.end]);
@@ -160,7 +161,7 @@ impl Alignment {
             }
             for (n, (at, op)) in old_ops.iter().enumerate() {
                 let end = old_ops.get(n + 1).map_or(old_range.end, |next| next.0);
-                if n + 1 == old_ops.len() && hooked {
+                if n + 1 == old_ops.len() && wrapped {
                     // The final `end`: all that follows belongs to it.
                     pieces.push(Piece { old: *at..end, new: after..new_range.end });
                     break;
@@ -230,12 +231,35 @@ fn injected(operators: &[(u64, Operator<'_>)], code: &Code<'_>) -> Vec<bool> {
             _ => None,
         })
     };
-    if let Some(enter) = calls(code.enter).next() {
-        // Up to the block that the body is wrapped in.
-        let end = operators[enter..].iter().position(|(_, op)| matches!(op, Operator::End));
-        let mut last = enter + end.expect("the `if` ends") + 1;
-        if let (_, Operator::TryTable { .. }) = operators[last + 1] {
+    let position = |from: usize, is: fn(&Operator<'_>) -> bool| {
+        operators[from..].iter().position(|(_, op)| is(op)).map(|at| from + at)
+    };
+    // A call of a timer in a tail, if the hooks are a prefix; one of `enter`, if they are around
+    // the body.
+    let added = code.imports + code.own as u32;
+    let hands_over = operators.iter().position(
+        |(_, op)| matches!(op, Operator::ReturnCall { function_index } if *function_index >= added),
+    );
+    let enter = calls(code.enter).next();
+    if let Some(asks) = hands_over.or(enter) {
+        let inline = matches!(operators[1].1, Operator::I32Eqz | Operator::I32Load { .. });
+        let mut last = match inline {
+            // What counts ends with a store.
+            true => {
+                let end = position(asks, |op| matches!(op, Operator::End)).expect("the `if` ends");
+                let stores = |op: &Operator<'_>| {
+                    matches!(op, Operator::GlobalSet { .. } | Operator::I32Store { .. })
+                };
+                position(end, stores).expect("it counts")
+            }
+            false => asks + 1,
+        };
+        if hands_over.is_none() {
+            // The block that the body is wrapped in.
             last += 1;
+            if let (_, Operator::TryTable { .. }) = operators[last + 1] {
+                last += 1;
+            }
         }
         injected[..=last].fill(true);
     }

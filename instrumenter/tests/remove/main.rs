@@ -23,6 +23,10 @@ fn modules() -> Vec<(String, Vec<u8>)> {
     modules
 }
 
+/// Where cells may be, and whether a function counts them down.
+const FORMS: [(Cells, bool); 3] =
+    [(Cells::Globals, false), (Cells::Memory, false), (Cells::Memory, true)];
+
 fn instrument(wasm: &[u8], selection: &Selection, cells: Cells) -> Vec<u8> {
     instrument_as(wasm, selection, cells, false)
 }
@@ -64,8 +68,7 @@ fn hooks_of_every_form_go() {
             Selection::exports(),
             Selection::all().allocations(true),
         ] {
-            let forms = [(Cells::Globals, false), (Cells::Memory, false), (Cells::Memory, true)];
-            for (cells, compact) in forms {
+            for (cells, compact) in FORMS {
                 let instrumented = instrument_as(&wasm, &selection, cells, compact);
                 if instrumented == wasm {
                     continue;
@@ -95,8 +98,9 @@ fn what_tells_of_code_comes_back() {
     for name in ["label_names", "branch_hints", "every_reference", "growth", "tail_calls"] {
         let find = |module: &&(String, Vec<u8>)| module.0.ends_with(&format!("{name}.wat"));
         let (_, wasm) = modules.iter().find(find).expect("it is there");
-        for cells in [Cells::Globals, Cells::Memory] {
-            let restored = remove(&instrument(wasm, &Selection::all(), cells)).expect("has hooks");
+        for (cells, compact) in FORMS {
+            let instrumented = instrument_as(wasm, &Selection::all(), cells, compact);
+            let restored = remove(&instrumented).expect("has hooks");
             assert_eq!(custom(&restored.wasm), custom(wasm), "{name}");
         }
     }

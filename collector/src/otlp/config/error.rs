@@ -1,0 +1,91 @@
+//! Why a configuration cannot be used.
+
+use thiserror::Error;
+
+use crate::env::ListError;
+
+/// Why a configuration cannot be used. `input` is the variable, or `OTLP endpoint` for
+/// a URL that the program was given.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A URL without `http://` or `https://`.
+    #[error("{input}: `{url}` has no scheme, write http://{url} or https://{url}")]
+    NoScheme {
+        /// Where it was given.
+        input: &'static str,
+        /// The URL.
+        url: String,
+    },
+    /// A URL of another protocol.
+    #[error("{input}: scheme `{scheme}` is not supported, use http or https")]
+    Scheme {
+        /// Where it was given.
+        input: &'static str,
+        /// The scheme.
+        scheme: String,
+    },
+    /// A URL that is none.
+    #[error("{input}: `{url}` is not a URL ({cause}), write for example http://localhost:4318")]
+    Url {
+        /// Where it was given.
+        input: &'static str,
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A URL with a user name or password, which is not shown.
+    #[error(
+        "{input}: the URL holds credentials, give them with OTEL_EXPORTER_OTLP_HEADERS instead"
+    )]
+    Credentials {
+        /// Where it was given.
+        input: &'static str,
+    },
+    /// A protocol of OTLP that this version does not speak.
+    #[error("{input}: `{value}` is not supported, use http/protobuf")]
+    Protocol {
+        /// The variable.
+        input: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A compression that this version does not know.
+    #[error("{input}: `{value}` is not supported, use gzip or none")]
+    Compression {
+        /// The variable.
+        input: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A number that is none or too small.
+    #[error("{input}: `{value}` is not a whole number of at least {least}, give {unit}")]
+    Number {
+        /// The variable.
+        input: &'static str,
+        /// Its value.
+        value: String,
+        /// The smallest number that makes sense.
+        least: u64,
+        /// What it counts.
+        unit: &'static str,
+    },
+    /// A list of headers that cannot be read.
+    #[error("{input}: {cause}")]
+    Headers {
+        /// The variable.
+        input: &'static str,
+        /// What is wrong with it.
+        cause: ListError,
+    },
+    /// A header that HTTP does not allow, or that the exporter sets itself. Its value
+    /// is not shown.
+    #[error("{input}: header `{key}` cannot be sent, check its name and value")]
+    Header {
+        /// The variable.
+        input: &'static str,
+        /// The name of the header.
+        key: String,
+    },
+}
