@@ -115,6 +115,9 @@ mod tenants;
 mod trace;
 mod tracer;
 mod tracer_async;
+mod versioned;
+
+use std::sync::atomic;
 
 pub use context::{TraceContext, TraceparentError};
 pub use error::Error;
