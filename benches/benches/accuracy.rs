@@ -25,7 +25,7 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 const MIN_SHARE: f64 = 0.01;
 
 /// How many functions of a program are compared, at most.
-const FUNCTIONS: usize = 24;
+const FUNCTIONS: usize = 16;
 
 /// Runs of which the truth is the median.
 const RUNS_FOR_TRUTH: usize = 5;

@@ -63,7 +63,7 @@ struct Taken {
     resident: f64,
     /// Of the process, in all.
     resident_in_all: f64,
-    /// Threads that came with the stores.
+    /// Threads that came with the stores, that of the collector included.
     threads: usize,
 }
 
@@ -210,10 +210,12 @@ fn measure(job: Job) -> Result<Taken> {
         None => Module::new(&engine, &program.wasm)?,
         Some(observed) => observed.module().clone(),
     };
+    let threads = status("Threads")?;
     let collector = match job.way {
         Way::Collected => Some(Collector::builder().exporter(Box::new(Forgetful)).start()),
         _ => None,
     };
+    let of_collector = status("Threads")?.saturating_sub(threads);
     let mut builder = Observer::builder();
     if let Some(overhead) = job.way.overhead() {
         builder = builder.overhead(overhead);
@@ -242,7 +244,7 @@ fn measure(job: Job) -> Result<Taken> {
         heap: a_store(allocated.left as f64),
         resident: a_store(resident_in_all as f64 - resident as f64),
         resident_in_all: resident_in_all as f64,
-        threads: threads_now.saturating_sub(threads),
+        threads: of_collector + threads_now.saturating_sub(threads),
     })
 }
 

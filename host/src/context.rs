@@ -83,7 +83,7 @@ mod tests {
         for text in [
             "",
             "00",
-            &valid[..],
+            valid,
             &format!("ff-{valid}"),
             &format!("00-{valid}-more"),
             &format!("00-{}", valid.to_uppercase()),

@@ -14,7 +14,7 @@ pub(crate) struct Facts {
     /// The bytes that the memories it defines begin with, those of cells left out.
     defined_bytes: u64,
     /// How many memories it has, imported ones included.
-    memories: u32,
+    pub(crate) memories: u32,
 }
 
 impl Facts {

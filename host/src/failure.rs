@@ -18,6 +18,10 @@ pub struct Failure {
     /// What happened, in one line.
     pub message: String,
     /// The guest's calls that were open, the innermost first.
+    ///
+    /// An engine keeps 20 frames unless its
+    /// [`wasm_backtrace_max_frames`](wasmtime::Config::wasm_backtrace_max_frames) says otherwise,
+    /// and under a call that is timed one of them is the hooks', which is not among these.
     pub backtrace: Vec<BacktraceFrame>,
 }
 

@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     Call,
     /// A span of the guest's own.
     Guest,
+    /// A span of the guest's own that no function owns and no token names.
+    Loose,
 }
 
 /// What only few frames have.
@@ -66,6 +68,8 @@ pub(crate) struct Extra {
     pub(crate) growth: Growth,
     /// Whether it becomes a span however short it is.
     pub(crate) is_kept: bool,
+    /// Whether the guest has ended it, while calls within it were open. It ends with these.
+    pub(crate) is_over: bool,
 }
 
 /// How a frame ends.

@@ -84,17 +84,23 @@ impl GrowthSoFar {
 impl Inner {
     /// A hooked function grew something by so much, or, where it is negative, could not.
     pub(crate) fn grow(&mut self, what: Grown, id: u32, by: i64) {
-        let growth = Growth::new(what, by);
-        if id as usize >= self.module.functions.len() {
-            self.lost.unknown_ids += 1;
-            return;
+        match (id as usize) < self.module.functions.len() {
+            true => self.grow_in(what, Some(id), by),
+            false => self.lost.unknown_ids += 1,
         }
+    }
+
+    /// The same, of a function that the module has, or of one that nobody knows.
+    pub(crate) fn grow_in(&mut self, what: Grown, id: Option<u32>, by: i64) {
+        let growth = Growth::new(what, by);
         self.grown.bytes = self.grown.bytes.saturating_add(growth.memory_bytes);
         let Some(trace) = &mut self.trace else { return };
         trace.growth += growth;
-        let row = self.stats.function(id);
-        if let Some(more) = self.stats.more(row) {
-            more.growth += growth;
+        if let Some(id) = id {
+            let row = self.row_of(id);
+            if let Some(more) = self.stats.more(row) {
+                more.growth += growth;
+            }
         }
         if let Some(extra) = self.extra() {
             extra.growth += growth;

@@ -74,11 +74,6 @@ impl Histograms {
             reached.map_or(0, |&(octave, sub, _)| middle(octave, sub))
         })
     }
-
-    /// Forgets all, and keeps the room.
-    pub(crate) fn clear(&mut self) {
-        self.counts.clear();
-    }
 }
 
 /// The power of two that a duration is in, and the part of that.

@@ -60,6 +60,14 @@
 //! timed at their next call; and an embedder with epochs can
 //! [sample](Tracer::sample) the stack.
 //!
+//! # Modules made for observe-sdk
+//!
+//! They need not be instrumented again: [`ObservedModule::new`] takes them as they are, and the
+//! linker has what they import. Since they tell every call, and have no cells, it is the host that
+//! lets calls pass: a call that is not timed takes two crossings all the same, which an
+//! [`Overhead::budget`] cannot help. What their guests say of themselves passes the same [`Quotas`]
+//! and the same [`Redaction`] as what others say, and their metrics are in [`Observer::metrics`].
+//!
 //! # Limits
 //!
 //! A store may hold one instance of one observed module at a time: the hooks do not tell
@@ -91,13 +99,16 @@ mod failure;
 mod frame;
 mod functions;
 mod growth;
+mod guest_metrics;
 mod heap;
 mod histogram;
 mod interrupt;
 mod link;
+mod loose;
 mod lost;
 mod module;
 mod names;
+mod observe_sdk;
 mod observer;
 mod open;
 mod overhead;
@@ -110,6 +121,7 @@ mod report;
 mod samples;
 mod spans;
 mod stats;
+mod statsd;
 mod suspended;
 mod tenants;
 mod trace;

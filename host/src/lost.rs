@@ -19,11 +19,14 @@ pub struct Lost {
     pub unreadable: u64,
     /// Texts of the guest's own that are no UTF-8, and were mended.
     pub malformed_texts: u64,
+    /// Texts of the guest's own that were cut at a quota.
+    pub cut_texts: u64,
     /// Spans and metrics of the guest's own past the quota of names, recorded under one name.
     pub excess_names: u64,
     /// Spans of the guest's own past the quota of open ones.
     pub excess_open_spans: u64,
-    /// Attributes of the guest's own past the quotas of one span.
+    /// Attributes of the guest's own past the quotas of one span or metric, or by which it would
+    /// have changed what the host said.
     pub excess_attributes: u64,
     /// Attributes of the guest's own whose keys are not allowed.
     pub redacted: u64,
@@ -31,8 +34,10 @@ pub struct Lost {
     pub excess_log_bytes: u64,
     /// Logs of a level that is unknown, and was taken for information.
     pub unknown_levels: u64,
-    /// Metrics of the guest's own that are none.
+    /// Metrics of the guest's own that are none, or have names that are the host's.
     pub malformed_metrics: u64,
+    /// Metrics of the guest's own past the quota of series, added up in one.
+    pub excess_series: u64,
     /// Spans, attributes, logs and metrics of the guest's own past the quota of a second.
     pub excess_events: u64,
     /// Blocks that were allocated while there were too many already, and so are in no
@@ -60,7 +65,7 @@ impl Lost {
     }
 
     /// Each count and what it is of, in a few words.
-    pub fn by_reason(&self) -> [(u64, &'static str); 16] {
+    pub fn by_reason(&self) -> [(u64, &'static str); 18] {
         [
             (self.too_deep, "calls too deep"),
             (self.too_many, "spans too many"),
@@ -68,6 +73,7 @@ impl Lost {
             (self.unknown_ids, "entries of no known function"),
             (self.unreadable, "texts out of reach"),
             (self.malformed_texts, "texts that are no UTF-8"),
+            (self.cut_texts, "texts cut"),
             (self.excess_names, "names too many"),
             (self.excess_open_spans, "open spans too many"),
             (self.excess_attributes, "attributes too many"),
@@ -75,6 +81,7 @@ impl Lost {
             (self.excess_log_bytes, "logs too long"),
             (self.unknown_levels, "logs of no known level"),
             (self.malformed_metrics, "metrics that are none"),
+            (self.excess_series, "series of metrics too many"),
             (self.excess_events, "events too many"),
             (self.untracked_blocks, "blocks of memory too many"),
             (self.excess_paths, "paths to allocations too many"),

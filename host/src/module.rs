@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use observe_abi::{guest, hooks, map};
-use observe_instrumenter::{Cells, Module as Parsed, Plan, Selection, Warning, read_function_map};
+use observe_instrumenter::{
+    Abi, Cells, Module as Parsed, Plan, Selection, Warning, read_function_map,
+};
 use wasmtime::{Engine, Module};
 
 use crate::Error;
 use crate::facts::Facts;
 use crate::functions::Functions;
+use crate::observe_sdk;
 
 /// An instrumented module, compiled, and what the ids of its hooks stand for.
 ///
@@ -24,6 +27,8 @@ pub(crate) struct ModuleInfo {
     pub(crate) functions: Functions,
     facts: Facts,
     pub(crate) initial_memory_bytes: Option<u64>,
+    /// Whether it was made for observe-sdk, and so has no cells of its own.
+    pub(crate) tells_each_call: bool,
     /// How many functions the hooks added to the imported ones.
     added: u32,
     /// By id, whether calls of it cross the boundary of the guest.
@@ -39,6 +44,9 @@ pub(crate) struct ModuleInfo {
 impl ObservedModule {
     /// Compiles a module, and instruments it first if it is not instrumented yet.
     ///
+    /// One that was made for observe-sdk, which tells each call to `dylibso:observe/instrument` or
+    /// `dylibso_observe`, is taken as it is. Its functions have the names of its name section.
+    ///
     /// `selection` says which functions get hooks; it is not used for a module that
     /// has them already. Cells go into a memory of their own if the engine takes modules with one
     /// memory more, and otherwise into globals.
@@ -50,6 +58,11 @@ impl ObservedModule {
     pub fn new(engine: &Engine, wasm: &[u8], selection: &Selection) -> Result<Self, Error> {
         if let Some(map) = read_function_map(wasm) {
             return Self::instrumented(engine, wasm, map?, Vec::new());
+        }
+        if observe_sdk::may_have_hooks(wasm) {
+            let module = Module::new(engine, wasm).map_err(Error::Compile)?;
+            let map = observe_sdk::function_map(wasm);
+            return Self::assemble(module, map, Facts::read(wasm), Vec::new());
         }
         let module = Parsed::parse(wasm)?;
         let mut plan = Plan::new(&module, selection);
@@ -66,8 +79,11 @@ impl ObservedModule {
     ///
     /// As for [`new`](Self::new).
     pub fn planned(engine: &Engine, module: &Parsed<'_>, plan: &Plan) -> Result<Self, Error> {
-        let map = plan.function_map(module);
         let instrumented = plan.apply(module)?;
+        let map = match plan.abi {
+            Abi::Observe => plan.function_map(module),
+            Abi::Dylibso => observe_sdk::function_map(&instrumented.wasm),
+        };
         Self::instrumented(engine, &instrumented.wasm, map, instrumented.warnings)
     }
 
@@ -101,6 +117,7 @@ impl ObservedModule {
         let functions = Functions::new(map);
         let mut info = ModuleInfo {
             initial_memory_bytes: facts.initial_memory_bytes(),
+            tells_each_call: observe_sdk::has_hooks(&module),
             boundary: (0..functions.len() as u32).map(|id| functions.is_import(id)).collect(),
             learned: (0..functions.len()).map(|_| AtomicU8::new(0)).collect(),
             callers: (0..functions.len()).map(|_| AtomicU32::new(NOBODY)).collect(),
@@ -193,6 +210,12 @@ const NOBODY: u32 = u32::MAX;
 const SERIALIZED: &[u8] = b"observe module\0\x01";
 
 impl ModuleInfo {
+    /// The bytes that the one memory of the module begins with; `None` where it has others, or
+    /// imports it.
+    pub(crate) fn only_memory_bytes(&self) -> Option<u64> {
+        self.initial_memory_bytes.filter(|_| self.facts.memories == 1)
+    }
+
     /// Whether calls of a function cross the boundary of the guest: those of exports, and of
     /// imports.
     pub(crate) fn is_boundary(&self, id: u32) -> bool {

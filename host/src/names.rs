@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-/// The name of spans whose own would be one too many.
-const OVERFLOW: &str = "(more names)";
+/// The name of spans and metrics whose own would be one too many.
+pub(crate) const OVERFLOW: &str = "(more names)";
 
 /// The names of one trace, each stored once.
 #[derive(Default)]

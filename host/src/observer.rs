@@ -8,6 +8,7 @@ use observe_collector::event::Metric;
 use wasmtime::Linker;
 
 use crate::Error;
+use crate::guest_metrics::GuestMetrics;
 use crate::module::ObservedModule;
 use crate::overhead::{Mode, Overhead};
 use crate::quotas::Quotas;
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) redaction: Redaction,
     pub(crate) exit_status: Option<ExitStatus>,
     pub(crate) tenants: Tenants,
+    pub(crate) guest_metrics: GuestMetrics,
 }
 
 impl std::fmt::Debug for Shared {
@@ -75,6 +77,7 @@ impl Observer {
             redaction: Redaction::default(),
             exit_status: None,
             tenants: Tenants::default(),
+            guest_metrics: GuestMetrics::default(),
         })
     }
 
@@ -130,10 +133,12 @@ impl Observer {
         self.0.overhead.set(overhead);
     }
 
-    /// What all traces of its stores took up to now, by tenant: to be handed to a collector,
-    /// or shown.
+    /// What all traces of its stores took up to now, by tenant, and what guests counted
+    /// themselves: to be handed to a collector, or shown.
     pub fn metrics(&self) -> Vec<Metric> {
-        self.0.tenants.metrics()
+        let mut metrics = self.0.tenants.metrics();
+        metrics.extend(self.0.guest_metrics.metrics());
+        metrics
     }
 }
 

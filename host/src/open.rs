@@ -10,6 +10,7 @@ use wasmtime::{AsContext, AsContextMut};
 use crate::cells::Rearm;
 use crate::cpu::thread_time;
 use crate::failure::Failure;
+use crate::observe_sdk;
 use crate::report::Report;
 use crate::suspended::Suspended;
 use crate::trace::{Outcome, Taken, TraceOptions};
@@ -71,6 +72,7 @@ impl<'o, T: 'static, S: AsContextMut<Data = T>> Open<'o, T, S> {
         let Some(inner) = tracer.of(context.data_mut()).inner() else { return open };
         inner.cells.forget();
         inner.be_careful();
+        inner.told.forget(inner.module.only_memory_bytes());
         if inner.trace.is_some() {
             let name = Some("instantiate".to_owned());
             let place = inner.begin_part(SpanDetail { name, ..SpanDetail::default() }, false);
@@ -123,6 +125,7 @@ impl<'o, T: 'static, S: AsContextMut<Data = T>> Open<'o, T, S> {
 
     /// Ends it. Gives the report, if it is a trace of its own.
     pub(crate) fn close(&mut self, error: Option<&wasmtime::Error>) -> Option<Report> {
+        observe_sdk::settle(self.store, |data| self.tracer.of(data));
         let exit = error.and_then(|error| self.tracer.observer().0.exit_status.as_ref()?(error));
         let failure = error.filter(|_| exit.is_none()).and_then(|error| {
             let mut context = self.store.as_context_mut();

@@ -2,6 +2,7 @@
 //! to stay below it.
 
 use crate::clock::Ticks;
+use crate::stats::Matter;
 
 /// How much of the guest's time may go to its hooks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +71,9 @@ const MAX_POWER: u8 = MAX_PERIOD.trailing_zeros() as u8;
 ///
 /// A rate per function does not bound the total, so the interval between timed
 /// calls is watched store-wide: a timed call that comes too soon after the last
-/// one quadruples its function's period, one that comes late halves it.
+/// one doubles its function's period, or quadruples it if the function had more than its part, and
+/// one that comes late halves it. Functions that take next to nothing get ever longer periods,
+/// since what is known of them suffices.
 pub(crate) struct Controller {
     pub(crate) percent: f64,
     /// Ticks that should lie between two timed calls.
@@ -84,6 +87,7 @@ pub(crate) struct Controller {
     /// was not the controller's choice: half of the budget is theirs.
     boundary: i64,
     last: Ticks,
+    samples: u64,
     random: u64,
 }
 
@@ -93,7 +97,16 @@ impl Controller {
         let interval = (SAMPLE_COST_NANOS * ticks_per_nano * 100.0 / percent) as i64;
         let count = (COUNT_COST_NANOS * ticks_per_nano * 100.0 / percent * 256.0) as u64;
         let interval = interval.max(1);
-        Controller { percent, interval, count, credit: 0, boundary: 0, last: now, random: seed | 1 }
+        Controller {
+            percent,
+            interval,
+            count,
+            credit: 0,
+            boundary: 0,
+            last: now,
+            samples: 0,
+            random: seed | 1,
+        }
     }
 
     /// Time that the guest did not have, such as between two traces, pays for nothing.
@@ -109,6 +122,7 @@ impl Controller {
         power: &mut u8,
         weight: u32,
         boundary: bool,
+        matter: Matter,
         now: Ticks,
     ) -> u32 {
         let waited = i64::try_from(now.since(self.last)).unwrap_or(i64::MAX);
@@ -120,9 +134,15 @@ impl Controller {
         // function's first call is timed, is paid back in full.
         self.credit = self.credit.saturating_add(paid).min(8 * self.interval) - self.interval;
         self.boundary = self.boundary.saturating_add(paid / 2).min(8 * self.interval);
+        self.samples += 1;
+        // Those who had much stand back first.
+        let ahead = matter.samples > 64 + self.samples / 32;
         match self.credit {
-            ..0 => *power = (*power + 2).min(MAX_POWER),
-            rest if rest >= self.interval => *power = power.saturating_sub(1),
+            _ if matter.is_minor => *power = (*power + 1).min(MAX_POWER),
+            ..0 => *power = (*power + 1 + u8::from(ahead)).min(MAX_POWER),
+            rest if rest >= self.interval && !(ahead && rest < 4 * self.interval) => {
+                *power = power.saturating_sub(1);
+            }
             _ => {}
         }
         if boundary && self.boundary > 0 {
@@ -162,7 +182,8 @@ mod tests {
         let mut controller = Controller::new(5.0, 1.0, Ticks(0), 7);
         let (mut now, mut power, mut weight, mut samples) = (0, 0, 1, 0u64);
         while now < 100_000_000 {
-            weight = controller.next_period(&mut power, weight, boundary, Ticks(now));
+            weight =
+                controller.next_period(&mut power, weight, boundary, Matter::default(), Ticks(now));
             now += gap * u64::from(weight);
             samples += 1;
         }
@@ -187,7 +208,8 @@ mod tests {
         let mut power = 6;
         let mut period = 0;
         for n in 1..=10 {
-            period = controller.next_period(&mut power, 1, false, Ticks(n * 100_000));
+            period =
+                controller.next_period(&mut power, 1, false, Matter::default(), Ticks(n * 100_000));
         }
         assert_eq!((period, power), (1, 0));
     }
@@ -199,9 +221,16 @@ mod tests {
         let mut crossing = 0;
         while now < 10_000_000 {
             now += 50 * u64::from(weight);
-            weight = controller.next_period(&mut power, weight, false, Ticks(now));
+            weight =
+                controller.next_period(&mut power, weight, false, Matter::default(), Ticks(now));
             if now / 100_000 > crossings.len() as u64 {
-                crossings.push(controller.next_period(&mut crossing, 1, true, Ticks(now)));
+                crossings.push(controller.next_period(
+                    &mut crossing,
+                    1,
+                    true,
+                    Matter::default(),
+                    Ticks(now),
+                ));
             }
         }
         assert!(power > 4, "{power}");

@@ -11,12 +11,15 @@ pub struct Quotas {
     pub names: u32,
     /// The bytes at which a name is cut: 256.
     pub name_bytes: u32,
-    /// Attributes that a guest may give one span: 64.
+    /// Attributes that a guest may give one span or metric: 64.
     pub attributes: u32,
     /// The characters at which the value of such an attribute is cut: 200.
     pub value_chars: u32,
-    /// The characters of all such values of one span: 1,000.
+    /// The characters of all such values of one span or metric: 1,000.
     pub span_value_chars: u32,
+    /// Metrics of the guests' own, each set of attributes by itself, that an observer keeps for each
+    /// tenant: 2,000. Past them they are added up in one for each name.
+    pub metric_series: u32,
     /// The bytes that a guest may log in a trace: 1 MiB.
     pub log_bytes: u64,
     /// Spans, attributes, logs and metrics of the guest's own, each second: 10,000.
@@ -39,6 +42,7 @@ impl Default for Quotas {
             attributes: 64,
             value_chars: 200,
             span_value_chars: 1000,
+            metric_series: 2000,
             log_bytes: 1 << 20,
             events_per_second: 10_000,
             open_spans: 1000,

@@ -15,6 +15,7 @@ use crate::interrupt::Interrupter;
 use crate::lost::Lost;
 use crate::module::ModuleInfo;
 use crate::names::Names;
+use crate::observe_sdk::Told;
 use crate::observer::Shared;
 use crate::overhead::{Controller, MAX_PERIOD};
 use crate::stats::{RowId, Stats, Timed, What};
@@ -56,7 +57,8 @@ impl Entered {
 /// locks nothing and formats nothing, except that a chunk of spans is handed over now
 /// and then, and that a function's first timed call makes room for its counts.
 ///
-/// A store that is idle holds nine bytes for each hooked function.
+/// A store that is idle holds twelve bytes for each hooked function, and sixteen for each function
+/// of a module made for observe-sdk.
 ///
 /// [`Observer::tracer`]: crate::Observer::tracer
 pub struct Recorder(pub(crate) Option<Box<Inner>>);
@@ -93,6 +95,7 @@ pub(crate) struct Inner {
     pub(crate) guarded: Guarded,
     pub(crate) grown: GrowthSoFar,
     pub(crate) blocks: Blocks,
+    pub(crate) told: Told,
 }
 
 /// How periods are chosen.
@@ -140,6 +143,7 @@ impl Recorder {
             guarded: Guarded::default(),
             grown: GrowthSoFar::new(module.initial_memory_bytes),
             blocks: Blocks::default(),
+            told: Told::new(module.only_memory_bytes()),
             module,
             shared: Arc::clone(shared),
         })))
@@ -189,7 +193,7 @@ impl Inner {
     #[inline]
     pub(crate) fn enter_quickly(&mut self, id: u32) -> Option<Entered> {
         let quick = self.quick.checked_sub(1)?;
-        let row = self.stats.met(id)?;
+        let row = self.cells.row(id)?;
         self.quick = quick;
         Some(Entered::new(1, self.open_unchecked(Kind::Call, row, 1).to_guest()))
     }
@@ -213,19 +217,8 @@ impl Inner {
         // Those that the cell let pass, and this one.
         let weight = passed + 1;
         let period = match &mut self.steering {
-            Steering::Budget(controller) => {
-                let now = self.clock.now();
-                let boundary = self.module.is_boundary(id);
-                controller.next_period(self.cells.power(id), weight, boundary, now)
-            }
-            Steering::All => {
-                let room = self.max_depth.saturating_sub(self.stack.len() + 1);
-                self.quick = match self.cells.are_taken() {
-                    true => room.min(63) as u32,
-                    false => 0,
-                };
-                1
-            }
+            Steering::Budget(_) => return self.sample(id, weight),
+            Steering::All => 1,
             Steering::Off => MAX_PERIOD,
             Steering::Idle => {
                 self.cells.let_pass(id, MAX_PERIOD);
@@ -233,15 +226,29 @@ impl Inner {
             }
         };
         self.cells.let_pass(id, period);
-        let row = self.stats.function(id);
+        let row = self.row_of(id);
         if let Steering::Off = self.steering {
             self.stats.count(row, u64::from(weight));
             return Entered::new(period, UNTIMED);
         }
-        let within = self.stack.last().map_or(RowId::NONE, |frame| frame.row);
-        if let Some(more) = self.stats.more(row) {
-            more.within = within;
+        let entered = Entered::new(period, self.open_call(row, weight));
+        if self.times_all() && self.cells.are_taken() {
+            self.quick = self.max_depth.saturating_sub(self.stack.len()).min(63) as u32;
         }
+        entered
+    }
+
+    /// Enters a call that is timed as one of many.
+    fn sample(&mut self, id: u32, weight: u32) -> Entered {
+        let now = self.clock.now();
+        let row = self.row_of(id);
+        let within = self.stack.last().map_or(RowId::NONE, |frame| frame.row);
+        let elapsed = self.stack.first().map_or(0, |root| now.since(root.start));
+        let matter = self.stats.weigh(row, within, elapsed);
+        let Steering::Budget(controller) = &mut self.steering else { return Entered::INTERRUPTED };
+        let (power, boundary) = self.cells.steered(id);
+        let period = controller.next_period(power, weight, boundary, matter, now);
+        self.cells.let_pass(id, period);
         Entered::new(period, self.open_call(row, weight))
     }
 
@@ -264,6 +271,8 @@ impl Inner {
             self.lost.too_deep += 1;
             return None;
         }
+        // What was found to be room for the next calls is less now.
+        self.be_careful();
         Some(self.open_unchecked(kind, row, weight))
     }
 
@@ -303,6 +312,9 @@ impl Inner {
             && left.iter().all(|frame| frame.kind != Kind::Host);
         if !is_open {
             self.lost.stale_exits += 1;
+            return;
+        }
+        if end == End::Returned && self.close_below_loose(token.depth(), now) {
             return;
         }
         while self.stack.len() > token.depth() {
@@ -349,7 +361,10 @@ impl Inner {
         let caller = mem::replace(&mut self.unexplained, RowId::NONE);
         let mut called: Vec<_> = self.stats.called_by(caller).collect();
         if let Some(What::Function(caller)) = self.stats.what(caller) {
-            for id in self.module.called_by(caller).filter(|id| !self.stats.knows_caller(*id)) {
+            for id in self.module.called_by(caller).filter(|id| {
+                let row = self.cells.row(*id);
+                row.is_none_or(|row| self.stats.caller(row) == RowId::NONE)
+            }) {
                 // This instance may be at its end: the next one times it.
                 self.module.learn(id, 0);
                 called.push(id);

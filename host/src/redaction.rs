@@ -36,7 +36,8 @@ impl Redaction {
     }
 
     /// Replaces a value that is a secret by its key, and cuts a text after so many characters.
-    pub(crate) fn clean(&self, attribute: &mut Attribute, chars: usize) {
+    /// Whether it was cut.
+    pub(crate) fn clean(&self, attribute: &mut Attribute, chars: usize) -> bool {
         let key = attribute.key.to_ascii_lowercase();
         if SECRETS.iter().any(|secret| key.contains(secret)) {
             attribute.value = REDACTED.into();
@@ -45,7 +46,9 @@ impl Redaction {
             && let Some((end, _)) = text.char_indices().nth(chars)
         {
             text.truncate(end);
+            return true;
         }
+        false
     }
 }
 

@@ -18,11 +18,21 @@ impl Inner {
     #[inline(never)]
     pub(crate) fn close_with_care(&mut self, now: Ticks, end: End) {
         let Some(frame) = self.stack.pop() else { return };
+        self.fold_or_keep(frame, now, end);
+        if frame.has_extra() && frame.kind != Kind::Loose {
+            self.close_loose_that_are_over(now);
+        }
+    }
+
+    fn fold_or_keep(&mut self, frame: Frame, now: Ticks, end: End) {
         let extra = if frame.has_extra() { self.extras.pop() } else { None };
         let suspended = self.suspended.ticks().wrapping_sub(frame.suspended);
         let elapsed = now.since(frame.start);
-        if frame.kind == Kind::Guest {
+        if matches!(frame.kind, Kind::Guest | Kind::Loose) {
             self.guarded.open = self.guarded.open.saturating_sub(1);
+        }
+        if frame.kind == Kind::Loose && extra.as_ref().is_some_and(|extra| !extra.is_over) {
+            self.guarded.loose = self.guarded.loose.saturating_sub(1);
         }
         if let Some(more) = self.stats.more(frame.row) {
             more.errors += u64::from(end != End::Returned);

@@ -44,8 +44,25 @@ pub(crate) struct Row {
     max: u64,
     /// Activations that are open, so that recursion is not counted twice.
     open: u32,
+    /// The row of the timed call in which this one last stood, where calls are sampled.
+    pub(crate) within: RowId,
     durations: Places,
 }
+
+/// How much of a trace a function is.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Matter {
+    /// Whether it takes so little that nobody will ask how much.
+    pub(crate) is_minor: bool,
+    /// How often it was timed.
+    pub(crate) samples: u64,
+}
+
+/// Timed calls before a function can be minor.
+const MINOR_SAMPLES: u64 = 8;
+
+/// A function is minor if it takes less than one part in so many of the trace.
+const MINOR_SHARE: u64 = 250;
 
 /// What fewer calls touch.
 pub(crate) struct More {
@@ -55,8 +72,6 @@ pub(crate) struct More {
     pub(crate) suspended: u64,
     pub(crate) growth: Growth,
     pub(crate) heap: Heap,
-    /// The row of the timed call in which this one last stood.
-    pub(crate) within: RowId,
     /// How often its callees were looked at, since it took long by itself.
     pub(crate) explained: u32,
 }
@@ -71,8 +86,6 @@ pub(crate) struct Timed {
 /// The functions that a trace has met.
 #[derive(Default)]
 pub(crate) struct Stats {
-    /// By function, one more than the place of its row; 0 where it was not met.
-    places: Vec<u32>,
     rows: Vec<Row>,
     more: Vec<More>,
     /// The rows of names of the guest's own.
@@ -81,37 +94,14 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// Makes room for so many functions, none of them met.
-    pub(crate) fn begin(&mut self, functions: usize) {
-        self.places.clear();
-        self.places.resize(functions, 0);
-        self.rows.clear();
-        self.more.clear();
-        self.named.clear();
-        self.durations.clear();
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        *self = Stats::default();
     }
 
-    /// The row of a function, if it was met.
-    #[inline]
-    pub(crate) fn met(&self, id: u32) -> Option<RowId> {
-        self.places.get(id as usize)?.checked_sub(1).map(RowId)
-    }
-
-    /// The row of a function, which has an id below the number that
-    /// [`begin`](Self::begin) was told.
-    #[inline]
-    pub(crate) fn function(&mut self, id: u32) -> RowId {
-        match self.places.get(id as usize) {
-            Some(&place) if place > 0 => RowId(place - 1),
-            _ => self.meet(What::Function(id)),
-        }
-    }
-
-    /// Whether it is known in which other function one is called.
-    pub(crate) fn knows_caller(&self, id: u32) -> bool {
-        let row = self.places.get(id as usize).and_then(|place| place.checked_sub(1));
-        let more = row.and_then(|row| self.more.get(row as usize));
-        more.is_some_and(|more| more.within != RowId::NONE)
+    /// The row of the timed call in which a function's last one stood; `NONE` where there was none.
+    pub(crate) fn caller(&self, row: RowId) -> RowId {
+        self.rows.get(row.0 as usize).map_or(RowId::NONE, |row| row.within)
     }
 
     /// The row of a name.
@@ -122,18 +112,13 @@ impl Stats {
         }
     }
 
+    /// A row for something that was not met before.
     #[cold]
     #[inline(never)]
-    fn meet(&mut self, what: What) -> RowId {
+    pub(crate) fn meet(&mut self, what: What) -> RowId {
         let row = RowId(self.rows.len() as u32);
-        match what {
-            What::Function(id) => match self.places.get_mut(id as usize) {
-                Some(place) => *place = row.0 + 1,
-                None => return RowId::NONE,
-            },
-            What::Named(name) => {
-                self.named.insert(name, row);
-            }
+        if let What::Named(name) = what {
+            self.named.insert(name, row);
         }
         self.rows.push(Row {
             timed: 0,
@@ -144,6 +129,7 @@ impl Stats {
             own: 0,
             max: 0,
             open: 0,
+            within: RowId::NONE,
             durations: NO_PLACES,
         });
         self.more.push(More {
@@ -152,7 +138,6 @@ impl Stats {
             suspended: 0,
             growth: Growth::default(),
             heap: Heap::default(),
-            within: RowId::NONE,
             explained: 0,
         });
         row
@@ -162,6 +147,17 @@ impl Stats {
     pub(crate) fn count(&mut self, row: RowId, calls: u64) {
         if let Some(row) = self.rows.get_mut(row.0 as usize) {
             row.others += calls;
+        }
+    }
+
+    /// A sampled call begins within a timed one. Says how much its function matters, given the
+    /// ticks and timed calls of the trace so far.
+    pub(crate) fn weigh(&mut self, row: RowId, within: RowId, elapsed: u64) -> Matter {
+        let Some(row) = self.rows.get_mut(row.0 as usize) else { return Matter::default() };
+        row.within = within;
+        Matter {
+            is_minor: row.timed >= MINOR_SAMPLES && row.sum.saturating_mul(MINOR_SHARE) < elapsed,
+            samples: row.timed,
         }
     }
 
@@ -216,11 +212,10 @@ impl Stats {
 
     /// The functions whose last timed call stood in one of the given row.
     pub(crate) fn called_by(&self, caller: RowId) -> impl Iterator<Item = u32> {
-        self.more.iter().filter(move |more| more.within == caller).filter_map(|more| {
-            match more.what {
-                What::Function(id) => Some(id),
-                What::Named(_) => None,
-            }
+        let rows = self.rows.iter().zip(&self.more);
+        rows.filter(move |(row, _)| row.within == caller).filter_map(|(_, more)| match more.what {
+            What::Function(id) => Some(id),
+            What::Named(_) => None,
         })
     }
 }

@@ -57,7 +57,8 @@ impl Default for Tenants {
     }
 }
 
-fn now() -> u64 {
+/// Nanoseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }

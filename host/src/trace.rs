@@ -133,7 +133,7 @@ pub(crate) struct Active {
     /// The parts of the trace in which not every call was timed, if there were any.
     was_sampled: bool,
     follows_observer: bool,
-    tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
 }
 
 impl Active {
@@ -178,10 +178,10 @@ impl Inner {
     pub(crate) fn start(&mut self, options: TraceOptions) {
         let scale = Scale::new();
         self.calibrate();
-        self.stats.begin(self.module.functions.len());
         self.names.clear();
         self.blocks.start();
         self.guarded.start();
+        self.told.start(if self.module.tells_each_call { self.module.functions.len() } else { 0 });
         self.suspended.reset();
         self.lost = Lost::default();
         let shared = Arc::clone(&self.shared);
@@ -323,18 +323,24 @@ impl Inner {
             self.cells.controller = Some(Box::new(controller));
             for met in self.stats.rows().filter(|met| met.timed() > 0) {
                 if let What::Function(id) = met.more.what {
-                    self.module.learn(id, *self.cells.power(id));
-                    if let Some(What::Function(caller)) = self.stats.what(met.more.within) {
+                    self.module.learn(id, *self.cells.steered(id).0);
+                    if let Some(What::Function(caller)) = self.stats.what(met.row.within) {
                         self.module.learn_caller(id, caller);
                     }
                 }
             }
         }
         self.explain(RowId::NONE);
-        self.stats = crate::stats::Stats::default();
+        for met in self.stats.rows() {
+            if let What::Function(id) = met.more.what {
+                self.cells.set_row(id, RowId::NONE);
+            }
+        }
+        self.stats.clear();
         self.stack = Vec::new();
         self.extras = Vec::new();
         self.names.clear();
+        self.told.rest();
     }
 
     fn resources(&self, now: Ticks, taken: Taken) -> Resources {

@@ -71,7 +71,7 @@ impl<'m, 'a> Layout<'m, 'a> {
         let mut types = Types::new(module);
         let (memories, tables) = grown(plan, module);
         let imported = Imported::new(plan, module, &mut types, (&memories, &tables));
-        // Half of the room is left to what else is added.
+        // They take at most half of the room that there is, so that the rest goes in, too.
         let hooked = plan.hooked().count();
         let with_timers =
             imported.hooks.cells.are_inline() && module.functions.len() + 2 * hooked <= MAX_ITEMS;

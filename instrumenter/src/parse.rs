@@ -187,7 +187,7 @@ impl<'a> Module<'a> {
                 for import in section.clone().into_imports() {
                     let import = import?;
                     let is_function = matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_));
-                    if is_function && is_dylibso(import.module) {
+                    if is_function && is_dylibso(import.module, import.name) {
                         return Err(Error::AlreadyInstrumented {
                             sign: "hooks of observe-sdk",
                             remedy: INSTRUMENT_ORIGINAL,
@@ -332,9 +332,10 @@ fn check_group(bytes: &[u8], at: Range<usize>) -> Result<(), Error> {
     }
 }
 
-/// Whether a module of imports holds hooks of observe-sdk.
-pub(crate) fn is_dylibso(module: &str) -> bool {
-    [dylibso::MODULE, dylibso::OLD_MODULE].contains(&module)
+/// Whether an import is a hook of observe-sdk.
+pub(crate) fn is_dylibso(module: &str, name: &str) -> bool {
+    // The old module held what guests say of themselves, too.
+    module == dylibso::MODULE || module == dylibso::OLD_MODULE && dylibso::OLD_HOOKS.contains(&name)
 }
 
 fn missing(message: &str, offset: usize) -> Error {

@@ -9,10 +9,11 @@
 //! - `body` takes the hooks out of one function body.
 //!
 //! What cannot come back is told by nothing in the instrumented module, and no engine tells it
-//! either: an `i32` local declared in a group of its own or with others, a `br` to the end of
-//! the function or a `return`, and integers in more bytes than they need where the hooks
-//! gave them more. The shorter form is written. Line programs may become longer, by some hundred
-//! bytes in ten million, since an advance of the address can be said in several ways.
+//! either: where the body was wrapped, an `i32` local declared in a group of its own or with others,
+//! and a `br` to the end of the function or a `return`; and integers in more bytes than they need
+//! where the hooks gave them more. The shorter form is written. Line programs may become longer,
+//! by some hundred bytes in ten million, since an advance of the address can be said in several
+//! ways.
 
 mod body;
 mod found;
@@ -83,10 +84,10 @@ pub fn remove(wasm: &[u8]) -> Result<Restored, Error> {
 
 /// Why there is nothing to go by.
 fn without_map(module: &Module<'_>) -> Error {
-    let imports = |is: fn(&str) -> bool| module.imports.iter().any(|import| is(import.module));
-    if imports(is_dylibso) {
+    let mut imports = module.imports.iter();
+    if imports.clone().any(|import| is_dylibso(import.module, import.name)) {
         Error::NoMap { hooks: "hooks of observe-sdk" }
-    } else if imports(|module| module.starts_with(hooks::MODULE_PREFIX)) {
+    } else if imports.any(|import| import.module.starts_with(hooks::MODULE_PREFIX)) {
         Error::NoMap { hooks: "hooks" }
     } else {
         Error::NotInstrumented

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use observe_abi::dylibso::OLD_MODULE;
 use regex::{Regex, RegexBuilder};
 
 use crate::parse::{FuncIndex, Function, Module};
@@ -251,7 +252,10 @@ impl Judge<'_> {
         let selection = self.selection;
         // The builtins of WebAssembly's JavaScript API (`wasm:js-string`) are instructions in
         // all but name.
-        if ["observe:", "dylibso:", "wasm:"].iter().any(|prefix| module.starts_with(prefix)) {
+        if ["observe:", "dylibso:", OLD_MODULE, "wasm:"]
+            .iter()
+            .any(|prefix| module.starts_with(prefix))
+        {
             return Err(Omission::Builtin);
         }
         let (path, flattened) = (owner::path(name), false);

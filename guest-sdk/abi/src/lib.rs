@@ -80,16 +80,22 @@ pub mod hooks {
     pub const CELLS_PER_READER: usize = 1000;
 }
 
-/// The hooks of observe-sdk, which its hosts provide.
+/// What modules made for observe-sdk import, as its hosts in Rust, Go and JavaScript provide it.
 ///
-/// Each call is told, by the function's index in the instrumented module; the hosts read
-/// its name from there. They want a module to export the version that its hooks are of, in
-/// two constant globals, and look these up as if no global were imported.
+/// Each call of a hooked function is told, by the function's index in the instrumented module; the
+/// hosts read its name from there. They want a module to export the version that its hooks are of,
+/// in two constant globals, and look these up as if no global were imported.
+///
+/// What guests say of themselves are texts in the memory that they export as `memory`. In the
+/// import modules of today their addresses are `i32`, in the old one `i64`.
 pub mod dylibso {
     /// The import module of the hooks.
     pub const MODULE: &str = "dylibso:observe/instrument";
 
-    /// The import module of the hooks before it had that name.
+    /// The import module of the guest's own words.
+    pub const API_MODULE: &str = "dylibso:observe/api";
+
+    /// The import module of both before they had these names.
     pub const OLD_MODULE: &str = "dylibso_observe";
 
     /// `enter: (function: i32) -> ()`.
@@ -98,8 +104,39 @@ pub mod dylibso {
     /// `exit: (function: i32) -> ()`, however the call ends.
     pub const EXIT: &str = "exit";
 
-    /// `memory-grow: (pages: i32) -> ()`, after a memory grew by so many.
+    /// `memory-grow: (pages: i32) -> ()`, after a memory grew by so many. Modules of Dylibso's
+    /// instrumenter tell what was asked for, whether it was given or not.
     pub const MEMORY_GROW: &str = "memory-grow";
+
+    /// The names of [`ENTER`], [`EXIT`] and [`MEMORY_GROW`] in [`OLD_MODULE`].
+    pub const OLD_HOOKS: [&str; 3] =
+        ["instrument_enter", "instrument_exit", "instrument_memory_grow"];
+
+    /// `span-enter: (name: i32, len: i32) -> ()`: a span begins. It lasts until `span-exit`,
+    /// also in another function.
+    pub const SPAN_ENTER: &str = "span-enter";
+
+    /// `span-exit: () -> ()`: the innermost such span ends.
+    pub const SPAN_EXIT: &str = "span-exit";
+
+    /// `span-tags: (tags: i32, len: i32) -> ()`: tags of the innermost span, `key:value` with
+    /// commas between them.
+    pub const SPAN_TAGS: &str = "span-tags";
+
+    /// `metric: (format: i32, text: i32, len: i32) -> ()`, of which the one format is
+    /// [`STATSD`].
+    pub const METRIC: &str = "metric";
+
+    /// `log: (level: i32, text: i32, len: i32) -> ()`; 1 is an error, 2 a warning, 3
+    /// information, 4 debugging and 5 finer debugging.
+    pub const LOG: &str = "log";
+
+    /// The names of [`SPAN_ENTER`], [`SPAN_EXIT`], [`SPAN_TAGS`], [`METRIC`] and [`LOG`] in
+    /// [`OLD_MODULE`].
+    pub const OLD_API: [&str; 5] = ["span_enter", "span_exit", "span_tags", "metric", "log"];
+
+    /// The format of a metric in lines as statsd takes them, with tags as DogStatsD does.
+    pub const STATSD: u32 = 1;
 
     /// The exported globals that tell the version, and what they are: hosts accept the
     /// same major version and any minor one from their own on. 0.4 is the highest that one

@@ -1,12 +1,16 @@
 //! What is recorded of guests that return, throw, trap, recurse, or lie.
 
 mod boundary;
+mod compat;
 mod counts;
 mod failure;
+mod field;
 mod guest;
 mod host;
 mod hostile;
 mod load;
+mod quotas;
+mod scripted;
 mod tenants;
 mod waiting;
 

@@ -237,9 +237,22 @@ fn injected(operators: &[(u64, Operator<'_>)], code: &Code<'_>) -> Vec<bool> {
     // A call of a timer in a tail, if the hooks are a prefix; one of `enter`, if they are around
     // the body.
     let added = code.imports + code.own as u32;
-    let hands_over = operators.iter().position(
-        |(_, op)| matches!(op, Operator::ReturnCall { function_index } if *function_index >= added),
-    );
+    let hands_over = operators
+        .iter()
+        .position(|(_, op)| {
+            !matches!(
+                op,
+                Operator::GlobalGet { .. }
+                    | Operator::I32Const { .. }
+                    | Operator::I32Load { .. }
+                    | Operator::I32Eqz
+                    | Operator::If { .. }
+                    | Operator::LocalGet { .. }
+            )
+        })
+        .filter(|&at| {
+            matches!(operators[at].1, Operator::ReturnCall { function_index } if function_index >= added)
+        });
     let enter = calls(code.enter).next();
     if let Some(asks) = hands_over.or(enter) {
         let inline = matches!(operators[1].1, Operator::I32Eqz | Operator::I32Load { .. });
