@@ -86,6 +86,8 @@ impl Inner {
         let (id, within) = self.names.intern(&name, self.shared.quotas.names);
         self.lost.excess_names += u64::from(!within);
         let row = self.stats.named(id);
+        // What it opens takes room that calls were promised.
+        self.be_careful();
         let Some(token) = self.open(kind, row, 1) else {
             self.stats.count(row, 1);
             return UNTIMED;

@@ -8,10 +8,11 @@
 use std::mem;
 
 use observe_abi::{hooks, map};
-use wasmtime::{AsContextMut, Caller, Extern, Func, Memory, Val};
+use wasmtime::{AsContextMut, Caller, Extern, Func, Memory};
 
 use crate::module::ModuleInfo;
 use crate::overhead::{Controller, MAX_PERIOD};
+use crate::readers;
 use crate::recorder::{Inner, Recorder, Steering};
 use crate::stats::{RowId, What};
 
@@ -66,11 +67,15 @@ pub(crate) enum Rearm {
     All,
 }
 
-/// Whether calls that the cells let pass are the trace's.
+/// When the host looks, as seen from a trace.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
-    No,
-    Yes,
+pub(crate) enum When {
+    /// Calls up to now are not the trace's.
+    Before,
+    /// They are, and the guest may be amid a hook.
+    During,
+    /// They are, and it is not.
+    After,
 }
 
 impl Cells {
@@ -172,10 +177,26 @@ impl Cells {
 
     /// Takes up what a cell holds. Gives how many calls it has let pass since the host last
     /// looked, and whether it is to be set to zero.
-    fn look(&mut self, id: usize, left: u32, rearm: Rearm) -> (u32, bool) {
+    fn look(&mut self, id: usize, left: u32, rearm: Rearm, when: When) -> (u32, bool) {
         let Some(slot) = self.slots.get_mut(id) else { return (0, false) };
-        // A guest that calls the hooks itself may have brought them out of step.
-        let left = left.min(slot.pending);
+        let amid = match left.cast_signed() {
+            // A function that counts cells down has done so, and is in the hook. What it counts
+            // further, once a trap has ended it there, are calls, too.
+            below @ ..0 => Some(below.unsigned_abs()),
+            // The period is stored, and the call that it begins with has not counted itself. Where
+            // a trap ended it, it was told of all the same.
+            _ if left > slot.pending => Some(0),
+            _ => None,
+        };
+        if let Some(more) = amid {
+            let passed = if more > 0 { mem::take(&mut slot.pending) } else { 0 };
+            if when == When::During {
+                return (passed, false);
+            }
+            // Nobody is amid a hook now, so the cell was left by a trap.
+            slot.pending = 0;
+            return (passed.saturating_add(more), true);
+        }
         let passed = slot.pending - left;
         let is_late = || left >= 2 << slot.power;
         let zero = match rearm {
@@ -232,95 +253,84 @@ pub(crate) fn find<T: 'static>(
 
 /// Looks at the cells of a store: calls up to now are counted, or left out.
 ///
-/// Cells in globals are read by a call of the guest, which takes fuel where the store counts
-/// it; where it does not return, or the store wants asynchronous calls, they are as they were.
+/// Cells in globals are read by a call of the guest; where it does not return they are as they
+/// were.
 pub(crate) fn look<S: AsContextMut>(
     store: &mut S,
     recorder: impl Fn(&mut S::Data) -> &mut Recorder,
     rearm: Rearm,
-    counted: Counted,
+    when: When,
 ) {
     let mut first = 0;
-    for reader in look_in_memory(store, &recorder, rearm, counted) {
-        let mut left = vec![Val::I32(0); reader.ty(&mut *store).results().len()];
-        if reader.call(&mut *store, &[], &mut left).is_err() {
-            return;
-        }
-        take_up(store, &recorder, first, &left, counted);
-        first += left.len();
+    for reader in look_at_memory(store, &recorder, rearm, when) {
+        let Some(left) = readers::read(store, &reader) else { return };
+        first += take_read(store, &recorder, first, &left, when);
     }
-    looked(store, &recorder, rearm);
+    have_looked(store, &recorder, rearm);
 }
 
-/// Looks at the cells of a store as [`look`] does, by asynchronous calls.
+/// The same where the store may be one that takes asynchronous calls only.
 pub(crate) async fn look_async<S>(
     store: &mut S,
     recorder: impl Fn(&mut S::Data) -> &mut Recorder,
     rearm: Rearm,
-    counted: Counted,
+    when: When,
 ) where
     S: AsContextMut<Data: Send>,
 {
     let mut first = 0;
-    for reader in look_in_memory(store, &recorder, rearm, counted) {
-        let mut left = vec![Val::I32(0); reader.ty(&mut *store).results().len()];
-        if reader.call_async(&mut *store, &[], &mut left).await.is_err() {
-            return;
-        }
-        take_up(store, &recorder, first, &left, counted);
-        first += left.len();
+    for reader in look_at_memory(store, &recorder, rearm, when) {
+        let Some(left) = readers::read_async(store, &reader).await else { return };
+        first += take_read(store, &recorder, first, &left, when);
     }
-    looked(store, &recorder, rearm);
+    have_looked(store, &recorder, rearm);
 }
 
-/// Looks at cells in a memory; gives the readers of those in globals.
-fn look_in_memory<S: AsContextMut>(
+/// Looks at cells that are in a memory; of others, gives what is to be called.
+fn look_at_memory<S: AsContextMut>(
     store: &mut S,
     recorder: impl Fn(&mut S::Data) -> &mut Recorder,
     rearm: Rearm,
-    counted: Counted,
+    when: When,
 ) -> Box<[Func]> {
-    let place = match recorder(store.as_context_mut().data_mut()).inner() {
-        Some(inner) => inner.cells.place.clone(),
-        None => Place::Nowhere,
-    };
-    match place {
+    let mut context = store.as_context_mut();
+    let Some(inner) = recorder(context.data_mut()).inner() else { return Box::default() };
+    match &inner.cells.place {
         Place::Unknown | Place::Nowhere => Box::default(),
-        Place::Readers(readers) => readers,
-        Place::Memory(memory) => {
-            let (bytes, data) = memory.data_and_store_mut(&mut *store);
-            if let Some(inner) = recorder(data).inner() {
-                inner.look_at_all(bytes, rearm, counted);
-            }
+        &Place::Memory(memory) => {
+            let (bytes, data) = memory.data_and_store_mut(context);
+            let Some(inner) = recorder(data).inner() else { return Box::default() };
+            inner.look_at_all(bytes, rearm, when);
             Box::default()
         }
         Place::Own => {
-            if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
-                inner.with_own_cells(|inner, cells| inner.look_at_all(cells, rearm, counted));
-            }
+            inner.with_own_cells(|inner, cells| inner.look_at_all(cells, rearm, when));
             Box::default()
         }
+        Place::Readers(readers) => readers.clone(),
     }
 }
 
-/// Takes up what a reader gave, of the cells from `first` on. They are all zero now.
-fn take_up<S: AsContextMut>(
+/// Takes up what a reader gave, of cells from the given one on, and gives how many.
+fn take_read<S: AsContextMut>(
     store: &mut S,
     recorder: impl Fn(&mut S::Data) -> &mut Recorder,
     first: usize,
-    left: &[Val],
-    counted: Counted,
-) {
-    let mut context = store.as_context_mut();
-    let Some(inner) = recorder(context.data_mut()).inner() else { return };
-    for (at, left) in left.iter().enumerate() {
-        let left = left.i32().unwrap_or(0).cast_unsigned();
-        inner.look(first + at, left, Rearm::All, counted);
+    left: &[u32],
+    when: When,
+) -> usize {
+    if let Some(inner) = recorder(store.as_context_mut().data_mut()).inner() {
+        for (at, &left) in left.iter().enumerate() {
+            inner.look(first + at, left, Rearm::All, when);
+            // They are all zero now.
+            let _ = inner.cells.take_pending((first + at) as u32);
+        }
     }
+    left.len()
 }
 
 /// All cells were looked at.
-fn looked<S: AsContextMut>(
+fn have_looked<S: AsContextMut>(
     store: &mut S,
     recorder: impl Fn(&mut S::Data) -> &mut Recorder,
     rearm: Rearm,
@@ -353,7 +363,9 @@ pub(crate) fn rearm<S: AsContextMut>(
                 inner.with_own_cells(|inner, cells| inner.rearm(cells, functions));
             }
         }
-        Place::Readers(_) => look(store, recorder, Rearm::All, Counted::Yes),
+        // These set all to zero, or none.
+        Place::Readers(_) if functions.is_empty() => {}
+        Place::Readers(_) => look(store, recorder, Rearm::All, When::During),
     }
 }
 
@@ -378,10 +390,10 @@ impl Inner {
         self.cells.own = cells;
     }
 
-    fn look_at_all(&mut self, cells: &mut [u8], rearm: Rearm, counted: Counted) {
+    fn look_at_all(&mut self, cells: &mut [u8], rearm: Rearm, when: When) {
         let (cells, _) = cells.as_chunks_mut();
         for (id, cell) in cells.iter_mut().take(self.module.functions.len()).enumerate() {
-            if self.look(id, u32::from_le_bytes(*cell), rearm, counted) {
+            if self.look(id, u32::from_le_bytes(*cell), rearm, when) {
                 *cell = [0; 4];
             }
         }
@@ -391,7 +403,7 @@ impl Inner {
         let (cells, _) = cells.as_chunks_mut();
         for &id in functions {
             if let Some(cell) = cells.get_mut(id as usize)
-                && self.look(id as usize, u32::from_le_bytes(*cell), Rearm::All, Counted::Yes)
+                && self.look(id as usize, u32::from_le_bytes(*cell), Rearm::All, When::During)
             {
                 *cell = [0; 4];
             }
@@ -399,9 +411,9 @@ impl Inner {
     }
 
     /// Takes up what a cell holds, and says whether it is to be set to zero.
-    fn look(&mut self, id: usize, left: u32, rearm: Rearm, counted: Counted) -> bool {
-        let (passed, zero) = self.cells.look(id, left, rearm);
-        if passed > 0 && counted == Counted::Yes {
+    fn look(&mut self, id: usize, left: u32, rearm: Rearm, when: When) -> bool {
+        let (passed, zero) = self.cells.look(id, left, rearm, when);
+        if passed > 0 && when != When::Before {
             let row = self.row_of(id as u32);
             self.stats.count(row, u64::from(passed));
         }

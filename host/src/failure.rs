@@ -11,7 +11,7 @@ use crate::ObservedModule;
 use crate::module::ModuleInfo;
 
 /// A call of a guest that ended with an error.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What kind, low in cardinality: the trap, such as `unreachable`, or `error`.
     pub error_type: String,

@@ -34,7 +34,7 @@ pub struct Heap {
 }
 
 /// What was allocated under one path of calls: the timed calls that were open, from the outermost
-/// on. Calls of a function right within another one of it are one.
+/// on, a hundred at most. Calls of a function right within another one of it are one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeapPath {

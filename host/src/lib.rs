@@ -85,8 +85,9 @@
 //!
 //! Where the engine does not take modules with one memory more, as with the pooling allocator's
 //! default limits, cells are globals. Each trace under a budget then times the first call of
-//! each function, and amid asynchronous calls those that may explain a slow one are not timed
-//! the sooner for it.
+//! each function. Only the guest can read them, which it cannot amid an asynchronous call: there
+//! a change of the overhead, a sample and an unexplained millisecond have functions timed
+//! only as their periods end.
 //!
 //! # Security
 //!
@@ -118,9 +119,11 @@ mod module;
 mod names;
 mod observe_sdk;
 mod observer;
+mod open;
 mod overhead;
 mod paths;
 mod quotas;
+mod readers;
 mod recorder;
 mod redaction;
 mod report;
@@ -133,6 +136,9 @@ mod tenants;
 mod trace;
 mod tracer;
 mod tracer_async;
+mod versioned;
+
+use std::sync::atomic;
 
 pub use context::{TraceContext, TraceparentError};
 pub use error::Error;

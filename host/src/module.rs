@@ -1,7 +1,7 @@
 //! A module that can be observed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use observe_abi::{guest, hooks, map};
 use observe_instrumenter::{
@@ -36,6 +36,8 @@ pub(crate) struct ModuleInfo {
     /// By id, the period that traces of this module found for it, as a power of two: where
     /// new instances begin.
     learned: Box<[AtomicU8]>,
+    /// By id, the function in which traces of this module last timed a call of it.
+    callers: Box<[AtomicU32]>,
     warnings: Vec<Warning>,
 }
 
@@ -118,6 +120,7 @@ impl ObservedModule {
             tells_each_call: observe_sdk::has_hooks(&module),
             boundary: (0..functions.len() as u32).map(|id| functions.is_import(id)).collect(),
             learned: (0..functions.len()).map(|_| AtomicU8::new(0)).collect(),
+            callers: (0..functions.len()).map(|_| AtomicU32::new(NOBODY)).collect(),
             module,
             functions,
             facts,
@@ -200,6 +203,9 @@ impl ObservedModule {
     }
 }
 
+/// What no function has as its id.
+const NOBODY: u32 = u32::MAX;
+
 /// What serialised modules begin with; the last byte is a version.
 const SERIALIZED: &[u8] = b"observe module\0\x01";
 
@@ -226,6 +232,20 @@ impl ModuleInfo {
         if let Some(learned) = self.learned.get(id as usize) {
             learned.store(power, Ordering::Relaxed);
         }
+    }
+
+    /// Remembers in which function another one was called.
+    pub(crate) fn learn_caller(&self, id: u32, caller: u32) {
+        if let Some(learned) = self.callers.get(id as usize) {
+            learned.store(caller, Ordering::Relaxed);
+        }
+    }
+
+    /// The functions that were last timed in the given one.
+    pub(crate) fn called_by(&self, caller: u32) -> impl Iterator<Item = u32> {
+        let callers = (0..).zip(&self.callers);
+        let called = callers.filter(move |(_, by)| by.load(Ordering::Relaxed) == caller);
+        called.map(|(id, _)| id)
     }
 
     /// The index that a function of the instrumented module had before; `None` for one that

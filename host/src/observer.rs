@@ -1,7 +1,6 @@
 //! What all observed stores of a host have in common.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use observe_collector::Handle;
@@ -17,6 +16,7 @@ use crate::recorder::Recorder;
 use crate::redaction::Redaction;
 use crate::tenants::Tenants;
 use crate::tracer::Tracer;
+use crate::versioned::Versioned;
 
 /// The duration below which a call is folded into its parent by default.
 pub const DEFAULT_MIN_DURATION: Duration = Duration::from_micros(20);
@@ -208,34 +208,26 @@ impl Builder {
     }
 }
 
-/// An [`Overhead`] that all stores look at.
-pub(crate) struct SharedOverhead {
-    /// The percentage; 0 stands for off, infinity for all.
-    bits: AtomicU64,
-    /// How often it was changed.
-    version: AtomicU32,
-}
+/// An [`Overhead`] that all stores look at: the percentage; 0 stands for off, infinity for all.
+pub(crate) struct SharedOverhead(Versioned);
 
 impl SharedOverhead {
     fn new(overhead: Overhead) -> Self {
-        SharedOverhead { bits: AtomicU64::new(encode(overhead)), version: AtomicU32::new(0) }
+        SharedOverhead(Versioned::new(encode(overhead)))
     }
 
     fn set(&self, overhead: Overhead) {
-        self.bits.store(encode(overhead), Ordering::Relaxed);
-        // Whoever sees this version sees these bits, or later ones.
-        self.version.fetch_add(1, Ordering::Release);
+        self.0.set(encode(overhead));
     }
 
     /// The version in force; what is read by [`get`](Self::get) later is as new.
     #[inline]
     pub(crate) fn version(&self) -> u32 {
-        self.version.load(Ordering::Acquire)
+        self.0.version()
     }
 
     pub(crate) fn get(&self) -> Overhead {
-        let percent = f64::from_bits(self.bits.load(Ordering::Relaxed));
-        Overhead(match percent {
+        Overhead(match f64::from_bits(self.0.get()) {
             0.0 => Mode::Off,
             f64::INFINITY => Mode::All,
             percent => Mode::Budget(percent),

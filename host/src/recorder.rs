@@ -18,7 +18,7 @@ use crate::names::Names;
 use crate::observe_sdk::Told;
 use crate::observer::Shared;
 use crate::overhead::{Controller, MAX_PERIOD};
-use crate::stats::{RowId, Stats, Timed};
+use crate::stats::{RowId, Stats, Timed, What};
 use crate::suspended::Suspended;
 use crate::trace::Active;
 
@@ -173,7 +173,7 @@ impl Drop for Recorder {
         // A store that goes away in the middle of a call takes its spans with it
         // unless they are closed here.
         if let Some(inner) = self.inner() {
-            inner.abandon("abandoned", "the store was dropped");
+            inner.abandon();
         }
     }
 }
@@ -335,7 +335,8 @@ impl Inner {
         }
         self.stats.close(frame.row, &Timed { ticks, own, weight: frame.weight });
         // A child that was kept has numbered its parents, which must be kept too.
-        if elapsed < self.min_ticks && frame.is_plain() && end == End::Returned {
+        let has_waited = self.suspended.ticks() != frame.suspended;
+        if elapsed < self.min_ticks && frame.is_plain() && !has_waited && end == End::Returned {
             let depth = rest.len();
             self.stack.truncate(depth);
         } else {
@@ -354,10 +355,22 @@ impl Inner {
         self.unexplained = row;
     }
 
-    /// The functions that are to be timed.
+    /// The functions that are to be timed: those that were called there when they were last
+    /// timed, be it in an earlier trace.
     pub(crate) fn take_to_rearm(&mut self) -> Vec<u32> {
         let caller = mem::replace(&mut self.unexplained, RowId::NONE);
-        self.stats.called_by(caller).collect()
+        let mut called: Vec<_> = self.stats.called_by(caller).collect();
+        if let Some(What::Function(caller)) = self.stats.what(caller) {
+            for id in self.module.called_by(caller).filter(|id| {
+                let row = self.cells.row(*id);
+                row.is_none_or(|row| self.stats.caller(row) == RowId::NONE)
+            }) {
+                // This instance may be at its end: the next one times it.
+                self.module.learn(id, 0);
+                called.push(id);
+            }
+        }
+        called
     }
 
     /// Gives the innermost frame what only few have.

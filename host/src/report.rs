@@ -143,7 +143,7 @@ impl Inner {
             sum_nanos: scale.nanos(met.sum()),
             // What the calls that were not timed took of their callers' time is not known.
             self_nanos: (!sampled).then(|| scale.nanos(met.own())),
-            suspended_nanos: scale.nanos(met.more.suspended),
+            suspended_nanos: scale.nanos(met.suspended()),
             p50_nanos,
             p95_nanos,
             p99_nanos,

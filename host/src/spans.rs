@@ -36,7 +36,8 @@ impl Inner {
         }
         if let Some(more) = self.stats.more(frame.row) {
             more.errors += u64::from(end != End::Returned);
-            more.suspended = more.suspended.saturating_add(suspended);
+            let waited = suspended.saturating_mul(u64::from(frame.weight));
+            more.suspended = more.suspended.saturating_add(waited);
             let own = elapsed.saturating_sub(frame.children).saturating_sub(suspended);
             if own >= self.unexplained_ticks << more.explained.min(MAX_PATIENCE)
                 && matches!(self.steering, Steering::Budget(_))
@@ -111,23 +112,15 @@ impl Inner {
     /// Opens a span of the host's own; says whether it is kept however short it is. `None` if
     /// the stack is too deep.
     pub(crate) fn open_host(&mut self, detail: SpanDetail, is_kept: bool) -> Option<usize> {
+        self.be_careful();
         let depth = self.open(Kind::Host, RowId::NONE, 1)?.depth();
         let extra = self.extra()?;
         (extra.detail, extra.is_kept) = (detail, is_kept);
         Some(depth)
     }
 
-    /// Closes everything from the given depth on. `failed` spans get the status of an error; the
-    /// innermost learns why, and so does the log.
-    pub(crate) fn close_from(&mut self, depth: usize, failure: Option<SpanDetail>) {
-        let now = self.now();
-        let end = if failure.is_some() { End::Failed } else { End::Returned };
-        if let Some(failure) = failure
-            && let Some(extra) = self.extra()
-        {
-            extra.detail.status_message = failure.status_message;
-            extra.detail.attributes.extend(failure.attributes);
-        }
+    /// Closes everything from the given depth on.
+    pub(crate) fn close_down_to(&mut self, depth: usize, now: Ticks, end: End) {
         while self.stack.len() > depth {
             self.close(now, end);
         }

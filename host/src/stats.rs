@@ -45,7 +45,7 @@ pub(crate) struct Row {
     /// Activations that are open, so that recursion is not counted twice.
     open: u32,
     /// The row of the timed call in which this one last stood, where calls are sampled.
-    within: RowId,
+    pub(crate) within: RowId,
     durations: Places,
 }
 
@@ -68,7 +68,7 @@ const MINOR_SHARE: u64 = 250;
 pub(crate) struct More {
     pub(crate) what: What,
     pub(crate) errors: u64,
-    /// Ticks in which an asynchronous call waited.
+    /// Ticks in which timed calls waited, each times those that it stands for.
     pub(crate) suspended: u64,
     pub(crate) growth: Growth,
     pub(crate) heap: Heap,
@@ -97,6 +97,11 @@ impl Stats {
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         *self = Stats::default();
+    }
+
+    /// The row of the timed call in which a function's last one stood; `NONE` where there was none.
+    pub(crate) fn caller(&self, row: RowId) -> RowId {
+        self.rows.get(row.0 as usize).map_or(RowId::NONE, |row| row.within)
     }
 
     /// The row of a name.
@@ -259,6 +264,11 @@ impl Met<'_> {
 
     pub(crate) fn sum(&self) -> u64 {
         self.for_all(self.row.sum)
+    }
+
+    /// Ticks in which calls waited.
+    pub(crate) fn suspended(&self) -> u64 {
+        self.for_all(self.more.suspended)
     }
 
     /// Ticks in the outermost calls. `None` where which calls are outermost is not known, since not all were timed.

@@ -27,7 +27,7 @@ use crate::tenants::Ended;
 /// Spans handed over at a time.
 const CHUNK: usize = 256;
 
-/// Bytes of logs handed over at a time, about.
+/// Logs handed over at a time.
 const LOG_CHUNK: usize = 64;
 
 /// The time of its own, in nanoseconds, from which on a sampled function has its callees timed:
@@ -128,6 +128,8 @@ pub(crate) struct Active {
     pub(crate) growth: Growth,
     pub(crate) samples: Samples,
     pub(crate) instantiation: u64,
+    /// The failure that was told last: on its way out it is told once.
+    told: Option<Failure>,
     /// The parts of the trace in which not every call was timed, if there were any.
     was_sampled: bool,
     follows_observer: bool,
@@ -210,6 +212,7 @@ impl Inner {
             growth: Growth::default(),
             samples: Samples::default(),
             instantiation: 0,
+            told: None,
             was_sampled: false,
             follows_observer: own.is_none(),
             tenant: options.tenant.clone(),
@@ -275,33 +278,22 @@ impl Inner {
     /// Ends the trace: closes what is open, hands the rest over, and reports.
     pub(crate) fn finish(&mut self, outcome: Outcome<'_>, taken: Taken) -> Option<Report> {
         self.trace.as_ref()?;
+        let end = self.tell(outcome);
         let now = self.now();
+        // All but the root, which says what they took.
+        self.close_down_to(1, now, end);
         let resources = self.resources(now, taken);
+        let lost = i64::try_from(self.lost.total()).unwrap_or(i64::MAX);
         if let Some(root) = self.root_detail() {
             root.attributes.extend(resources.attributes());
-        }
-        let failure = match outcome {
-            Outcome::Returned => None,
-            Outcome::Exited(code) => {
-                if let Some(root) = self.root_detail() {
-                    root.attributes.push(Attribute::new("process.exit.code", i64::from(code)));
-                }
-                (code != 0).then(|| exited(code))
+            if let Outcome::Exited(code) = outcome {
+                root.attributes.push(Attribute::new("process.exit.code", i64::from(code)));
             }
-            Outcome::Failed(failure) => {
-                self.log(Severity::Error, failure.message.clone(), failure.log_attributes());
-                Some(failure.detail())
+            if lost > 0 {
+                root.attributes.push(Attribute::new("wasm.events.lost", lost));
             }
-        };
-        let failed = failure.is_some();
-        let lost = self.lost.total();
-        if lost > 0
-            && let Some(root) = self.root_detail()
-        {
-            let lost = i64::try_from(lost).unwrap_or(i64::MAX);
-            root.attributes.push(Attribute::new("wasm.events.lost", lost));
         }
-        self.close_from(0, failure);
+        self.close_down_to(0, now, end);
         let mut trace = self.trace.take()?;
         trace.hand_over();
         let timed: u64 = self.stats.rows().map(|met| met.timed()).sum();
@@ -317,7 +309,9 @@ impl Inner {
             samples: trace.samples.told(),
             lost: self.lost,
         };
-        self.shared.tenants.add(trace.tenant.as_deref(), &Ended { report: &report, failed });
+        self.shared
+            .tenants
+            .add(trace.tenant.as_deref(), &Ended { report: &report, failed: end == End::Failed });
         self.rest();
         Some(report)
     }
@@ -327,12 +321,16 @@ impl Inner {
         self.be_careful();
         if let Steering::Budget(controller) = mem::replace(&mut self.steering, Steering::Idle) {
             self.cells.controller = Some(Box::new(controller));
-            for met in self.stats.rows() {
+            for met in self.stats.rows().filter(|met| met.timed() > 0) {
                 if let What::Function(id) = met.more.what {
                     self.module.learn(id, *self.cells.steered(id).0);
+                    if let Some(What::Function(caller)) = self.stats.what(met.row.within) {
+                        self.module.learn_caller(id, caller);
+                    }
                 }
             }
         }
+        self.explain(RowId::NONE);
         for met in self.stats.rows() {
             if let What::Function(id) = met.more.what {
                 self.cells.set_row(id, RowId::NONE);
@@ -359,35 +357,68 @@ impl Inner {
             }
         }
         let hooks = timed as f64 * SAMPLE_COST_NANOS + calls as f64 * COUNT_COST_NANOS;
+        let wall = nanos(now.since(trace.start));
         Resources {
-            wall_nanos: nanos(now.since(trace.start)),
+            wall_nanos: wall,
             cpu_nanos: taken.cpu.map(|cpu| u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX)),
             suspended_nanos: nanos(self.suspended.ticks()),
-            host_nanos: nanos(host),
+            // Estimates, which a guest that calls the hooks by itself can drive up to anything.
+            host_nanos: nanos(host).min(wall),
             instantiation_nanos: nanos(trace.instantiation),
-            hooks_nanos: hooks as u64,
+            hooks_nanos: (hooks as u64).min(wall),
             fuel: taken.fuel,
             memory_bytes: self.grown.memory_bytes(),
         }
     }
 
-    /// Closes a span of the host's, and what is open within it.
-    pub(crate) fn close_scope(&mut self, depth: usize, outcome: Outcome<'_>) {
-        let failure = match outcome {
-            Outcome::Failed(failure) => Some(failure.detail()),
-            Outcome::Exited(status) if status != 0 => Some(exited(status)),
-            Outcome::Returned | Outcome::Exited(_) => None,
+    /// Tells how work ended, on the innermost open span and, of a failure, in the log. Gives how
+    /// the spans of the work end.
+    fn tell(&mut self, outcome: Outcome<'_>) -> End {
+        let detail = match outcome {
+            Outcome::Returned | Outcome::Exited(0) => return End::Returned,
+            Outcome::Exited(status) => exited(status),
+            Outcome::Failed(failure) => {
+                let Some(trace) = &mut self.trace else { return End::Failed };
+                // Told further in, where it left the span of some other work.
+                if trace.told.as_ref() == Some(failure) {
+                    return End::Failed;
+                }
+                trace.told = Some(failure.clone());
+                self.log(Severity::Error, failure.message.clone(), failure.log_attributes());
+                failure.detail()
+            }
         };
-        self.close_from(depth, failure);
+        if let Some(extra) = self.extra() {
+            extra.detail.status_message = detail.status_message;
+            extra.detail.attributes.extend(detail.attributes);
+        }
+        End::Failed
+    }
+
+    /// Opens the span of work within a trace; says whether it is kept however short it is. Gives
+    /// its place, or `None` if the stack is too deep.
+    pub(crate) fn begin_part(&mut self, detail: SpanDetail, is_kept: bool) -> Option<usize> {
+        if let Some(trace) = &mut self.trace {
+            // Whoever goes on has taken care of what failed before.
+            trace.told = None;
+        }
+        self.open_host(detail, is_kept)
+    }
+
+    /// Closes the span of work within a trace, and what is open within it.
+    pub(crate) fn end_part(&mut self, place: usize, outcome: Outcome<'_>) {
+        let end = self.tell(outcome);
+        let now = self.now();
+        self.close_down_to(place, now, end);
     }
 
     /// Closes the span of an instantiation.
-    pub(crate) fn close_instantiation(&mut self, depth: usize) {
-        let (now, start) = (self.now(), self.stack.get(depth).map(|frame| frame.start));
+    pub(crate) fn end_instantiation(&mut self, place: usize, outcome: Outcome<'_>) {
+        let (now, start) = (self.now(), self.stack.get(place).map(|frame| frame.start));
         if let (Some(trace), Some(start)) = (&mut self.trace, start) {
             trace.instantiation += now.since(start);
         }
-        self.close_from(depth, None);
+        self.end_part(place, outcome);
     }
 
     /// Adds a sample of the stack, and gives the functions on it that are hooked.
@@ -397,11 +428,11 @@ impl Inner {
     }
 
     /// Ends a trace that nobody finished.
-    pub(crate) fn abandon(&mut self, error_type: &'static str, why: &str) {
+    pub(crate) fn abandon(&mut self) {
         if self.trace.is_none() {
             return;
         }
-        let failure = Failure::of_host(error_type, why);
+        let failure = Failure::of_host("abandoned", "the store was dropped");
         self.finish(Outcome::Failed(&failure), Taken::default());
     }
 
@@ -453,7 +484,11 @@ pub(crate) struct Taken {
 
 /// Why the span failed that a guest left by an exit status.
 fn exited(status: i32) -> SpanDetail {
-    SpanDetail { status_message: format!("exited with status {status}"), ..SpanDetail::default() }
+    SpanDetail {
+        name: None,
+        status_message: format!("exited with status {status}"),
+        attributes: vec![Attribute::new("error.type", "exit")],
+    }
 }
 
 /// A random number from the standard library's own source, which seeds each map

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use wasmtime::{AsContextMut, Instance, InstancePre, StoreContextMut};
 
-use crate::cells::{self, Counted, Rearm};
+use crate::cells::{self, Rearm, When};
 use crate::clock::{Clock, Ticks};
 use crate::cpu::thread_time;
+use crate::open::Open;
 use crate::suspended::Suspended;
 use crate::trace::TraceOptions;
 use crate::tracer::{Traced, Tracer};
@@ -52,23 +53,25 @@ impl<T: Send + 'static> Tracer<T> {
     where
         S: AsContextMut<Data = T>,
     {
-        let mut open = self.open(store, options);
-        if let Some(rearm) = open.rearm() {
-            cells::look_async(open.store, |data| self.of(data), rearm, Counted::No).await;
+        let mut open = Open::work(self, store, options);
+        if let Some(rearm) = open.begins_with() {
+            cells::look_async(open.store, |data| self.of(data), rearm, When::Before).await;
         }
-        open.note_fuel();
-        // If this future is dropped, the watch ends before the spans do.
-        let suspended = open.suspended();
-        let mut watch = Watch { suspended, left: None, cpu: Some(Duration::ZERO) };
+        // Dropped first, it has told all before the trace ends.
+        let mut watch = open.add_up().map(Watch::new);
         let result = {
             let mut work = pin!(work(open.store.as_context_mut()));
-            std::future::poll_fn(|context| watch.poll(work.as_mut(), context)).await
+            std::future::poll_fn(|context| match &mut watch {
+                Some(watch) => watch.poll(work.as_mut(), context),
+                None => work.as_mut().poll(context),
+            })
+            .await
         };
-        let taken = open.taken(watch.cpu);
-        if open.is_root() {
-            cells::look_async(open.store, |data| self.of(data), Rearm::None, Counted::Yes).await;
+        drop(watch);
+        if open.is_trace() {
+            cells::look_async(open.store, |data| self.of(data), Rearm::None, When::After).await;
         }
-        let report = open.close(&result, taken);
+        let report = open.close(result.as_ref().err());
         Traced { result, report }
     }
 
@@ -86,47 +89,64 @@ impl<T: Send + 'static> Tracer<T> {
     where
         S: AsContextMut<Data = T>,
     {
-        let began = self.begin_instantiation(store);
-        let instance = module.instantiate_async(store.as_context_mut()).await;
-        self.end_instantiation(store, began, instance.is_err());
+        cells::look_async(store, |data| self.of(data), Rearm::None, When::During).await;
+        let mut open = Open::instantiation(self, store);
+        let instance = module.instantiate_async(open.store.as_context_mut()).await;
+        open.close(instance.as_ref().err());
         instance
     }
 }
 
 /// Watches a future being polled.
 struct Watch {
-    suspended: Option<Arc<Suspended>>,
-    /// When it was last left, if it waits.
-    left: Option<Ticks>,
-    cpu: Option<Duration>,
+    suspended: Arc<Suspended>,
+    doing: Doing,
+}
+
+enum Doing {
+    /// It was not polled yet.
+    Nothing,
+    /// It is being polled; with what time of this thread that began.
+    Work(Option<Duration>),
+    /// It waits, since this moment.
+    Wait(Ticks),
 }
 
 impl Watch {
+    fn new(suspended: Arc<Suspended>) -> Self {
+        Watch { suspended, doing: Doing::Nothing }
+    }
+
     fn poll<F: Future>(&mut self, work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
-        if self.suspended.is_none() {
-            return work.poll(context);
-        }
-        self.resume();
-        let before = thread_time();
+        self.note();
+        self.doing = Doing::Work(thread_time());
         let poll = work.poll(context);
-        let worked = thread_time().zip(before).map(|(now, before)| now.saturating_sub(before));
-        self.cpu = self.cpu.zip(worked).map(|(sum, worked)| sum + worked);
-        if poll.is_pending() {
-            self.left = Some(Clock::get().now_ordered());
-        }
+        self.note();
+        self.doing = match poll {
+            Poll::Pending => Doing::Wait(Clock::get().now_ordered()),
+            Poll::Ready(_) => Doing::Nothing,
+        };
         poll
     }
 
-    /// Notes for how long it waited.
-    fn resume(&mut self) {
-        if let (Some(suspended), Some(left)) = (&self.suspended, self.left.take()) {
-            suspended.add(Clock::get().now_ordered().since(left));
+    /// Notes what it was doing until now.
+    fn note(&self) {
+        match self.doing {
+            Doing::Nothing => {}
+            Doing::Work(since) => {
+                let worked = thread_time().zip(since);
+                self.suspended
+                    .work(worked.map_or(Duration::ZERO, |(now, since)| now.saturating_sub(since)));
+            }
+            Doing::Wait(since) => self.suspended.wait(Clock::get().now_ordered().since(since)),
         }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.resume();
+        // It waited until now, or panicked, unless it is done.
+        self.note();
+        self.suspended.unwatch();
     }
 }

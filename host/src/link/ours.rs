@@ -5,7 +5,7 @@ use wasmtime::{Caller, Linker, Trap};
 
 use super::{Imports, NOTHING, read, with_memory};
 use crate::Error;
-use crate::cells::{self, Counted, Rearm};
+use crate::cells::{self, Rearm, When};
 use crate::frame::{End, Kind};
 use crate::growth::Grown;
 use crate::overhead::MAX_PERIOD;
@@ -109,7 +109,7 @@ pub(super) fn attend<T: 'static>(
         cells::find(caller, recorder, id);
     } else if changed {
         let rearm = recorder(caller.data_mut()).inner().map(|inner| inner.rearm_at_start());
-        cells::look(caller, recorder, rearm.unwrap_or(Rearm::None), Counted::Yes);
+        cells::look(caller, recorder, rearm.unwrap_or(Rearm::None), When::During);
     }
 }
 

@@ -211,7 +211,7 @@ impl Exporter for Kept {
 }
 
 impl Kept {
-    fn take(&self) -> Kept {
+    pub(crate) fn take(&self) -> Kept {
         let take = |kept: &Kept| Kept {
             spans: Arc::new(Mutex::new(std::mem::take(&mut *kept.spans.lock().expect("whole")))),
             logs: Arc::new(Mutex::new(std::mem::take(&mut *kept.logs.lock().expect("whole")))),

@@ -2,10 +2,17 @@
 
 mod boundary;
 mod compat;
+mod counts;
+mod failure;
 mod field;
 mod guest;
+mod host;
+mod hostile;
+mod load;
 mod quotas;
 mod scripted;
+mod tenants;
+mod waiting;
 
 use std::time::Duration;
 
