@@ -5,6 +5,7 @@
 //! into nanoseconds only when somebody will see them.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::frame::Frame;
@@ -13,6 +14,9 @@ use crate::frame::Frame;
 /// rate is believed: two readings, each good to some tens of nanoseconds, then
 /// give the rate to about one part in 10⁵. It grows better with time.
 const CALIBRATION: Duration = Duration::from_millis(5);
+
+/// How long a rate is used before it is measured again.
+const RECALIBRATION_NANOS: u64 = 1_000_000_000;
 
 /// A reading of the clock, in ticks since an arbitrary moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,8 +144,28 @@ pub(crate) struct Scale {
 
 impl Scale {
     /// A scale whose anchor is now. The first takes up to 5 ms, if the process is
-    /// younger than that.
+    /// younger than that, and one in each second some microseconds.
     pub(crate) fn new() -> Scale {
+        /// The rate that was measured last, and until when it will do.
+        static RATE: AtomicU64 = AtomicU64::new(0);
+        static GOOD_UNTIL: AtomicU64 = AtomicU64::new(0);
+        let clock = Clock::get();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos);
+        let anchor = clock.now();
+        // Whoever sees this moment sees its rate, or a later one.
+        if anchor.0 >= GOOD_UNTIL.load(Ordering::Acquire) {
+            let rate = Scale::measure();
+            RATE.store(rate, Ordering::Relaxed);
+            let scale = Scale { anchor, anchor_unix_nanos: wall, nanos_per_tick: rate };
+            let second = scale.ticks(RECALIBRATION_NANOS);
+            GOOD_UNTIL.store(clock.now().0.saturating_add(second), Ordering::Release);
+        }
+        let nanos_per_tick = RATE.load(Ordering::Relaxed);
+        Scale { anchor, anchor_unix_nanos: wall, nanos_per_tick }
+    }
+
+    /// Nanoseconds a tick, times 2³².
+    fn measure() -> u64 {
         let Origin { clock, first } = *origin();
         let mut reading = Reading::take(clock);
         while reading.instant.duration_since(first.instant) < CALIBRATION {
@@ -150,12 +174,7 @@ impl Scale {
         }
         let elapsed = reading.instant.duration_since(first.instant).as_nanos();
         let ticks = u128::from(reading.ticks.since(first.ticks).max(1));
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos);
-        Scale {
-            anchor: clock.now(),
-            anchor_unix_nanos: wall,
-            nanos_per_tick: u64::try_from((elapsed << 32) / ticks).unwrap_or(u64::MAX),
-        }
+        u64::try_from((elapsed << 32) / ticks).unwrap_or(u64::MAX)
     }
 
     /// A number of ticks in nanoseconds.

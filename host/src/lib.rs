@@ -100,6 +100,7 @@
 mod annotations;
 mod cells;
 mod clock;
+mod compile;
 mod context;
 mod cpu;
 mod error;

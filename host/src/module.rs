@@ -56,6 +56,16 @@ impl ObservedModule {
     /// [`Error`], where the bytes are no module that can be instrumented, the hooks
     /// in them are of another version, or the engine does not take the result.
     pub fn new(engine: &Engine, wasm: &[u8], selection: &Selection) -> Result<Self, Error> {
+        Self::in_steps(engine, wasm, selection, &mut || {})
+    }
+
+    /// The same, and says when it is instrumented, if it was not before.
+    pub(crate) fn in_steps(
+        engine: &Engine,
+        wasm: &[u8],
+        selection: &Selection,
+        is_instrumented: &mut dyn FnMut(),
+    ) -> Result<Self, Error> {
         if let Some(map) = read_function_map(wasm) {
             return Self::instrumented(engine, wasm, map?, Vec::new());
         }
@@ -70,7 +80,10 @@ impl ObservedModule {
             true => Cells::Memory,
             false => Cells::Globals,
         };
-        Self::planned(engine, &module, &plan)
+        let instrumented = plan.apply(&module)?;
+        is_instrumented();
+        let map = plan.function_map(&module);
+        Self::instrumented(engine, &instrumented.wasm, map, instrumented.warnings)
     }
 
     /// Instruments a module by a plan of the embedder's own, and compiles it.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use observe_collector::Handle;
 use observe_collector::event::{
-    Attribute, Chunk, LogRecord, Severity, SpanDetail, SpanNumber, SpanRecord, TraceId, TraceInfo,
+    Attribute, Chunk, LogRecord, Severity, SpanDetail, SpanId, SpanNumber, SpanRecord, TraceId,
+    TraceInfo,
 };
 
 use wasmtime::WasmBacktrace;
@@ -94,6 +95,11 @@ impl TraceOptions {
 }
 
 impl TraceOptions {
+    /// The span of the embedder's, or of another process.
+    pub(crate) fn parent_context(&self) -> Option<TraceContext> {
+        self.parent
+    }
+
     /// What a span of these options will say, where it is no root.
     pub(crate) fn into_detail(self) -> SpanDetail {
         let (name, attributes) = (Some(self.name), self.attributes);
@@ -185,15 +191,11 @@ impl Inner {
         self.suspended.reset();
         self.lost = Lost::default();
         let shared = Arc::clone(&self.shared);
-        let sampled = options.parent.is_none_or(|parent| parent.sampled);
         let own = options.overhead.or_else(|| {
             let is_sampled = options.parent.is_some_and(|parent| parent.sampled);
             shared.when_sampled.filter(|_| is_sampled)
         });
-        let (trace_id, parent) = match options.parent {
-            Some(parent) => (parent.trace_id, Some(parent.span_id)),
-            None => (random_trace_id(), None),
-        };
+        let (trace_id, parent, sampled) = trace_of(options.parent);
         let min_duration = options.min_duration.unwrap_or(shared.min_duration);
         self.min_ticks = scale.ticks(u64::try_from(min_duration.as_nanos()).unwrap_or(u64::MAX));
         self.unexplained_ticks = scale.ticks(UNEXPLAINED_NANOS);
@@ -493,9 +495,18 @@ fn exited(status: i32) -> SpanDetail {
 
 /// A random number from the standard library's own source, which seeds each map
 /// differently and is no weaker than ids need.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+/// The trace that stands under a span, or one of its own: its identity, that span, and whether it is
+/// recorded.
+pub(crate) fn trace_of(parent: Option<TraceContext>) -> (TraceId, Option<SpanId>, bool) {
+    match parent {
+        Some(parent) => (parent.trace_id, Some(parent.span_id), parent.sampled),
+        None => (random_trace_id(), None, true),
+    }
 }
 
 fn random_trace_id() -> TraceId {

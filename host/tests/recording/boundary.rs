@@ -1,9 +1,14 @@
 //! What crosses the boundary of a guest: calls of the host, and room that it asks for.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use observe_collector::Collector;
+use observe_collector::event::{Attribute, Value};
 use observe_host::{Growth, Overhead, TraceOptions};
 use observe_instrumenter::Selection;
 
-use crate::guest::{Guest, row, span, spans_of};
+use crate::guest::{Guest, Kept, assemble, engine, observer, row, span, spans_of};
 
 #[test]
 fn calls_of_the_host_are_spans_under_their_callers() {
@@ -161,4 +166,28 @@ fn an_allocator_that_calls_others_tells_for_its_caller() {
     assert_eq!((report.heap.allocations, report.heap.allocated_bytes), (1, 100));
     let leaks = row(&report, "leaks").heap;
     assert_eq!((leaks.allocated_bytes, leaks.live_blocks, leaks.live_bytes), (100, 1, 100));
+}
+
+#[test]
+fn making_a_module_ready_is_a_trace() {
+    let kept = Kept::default();
+    let collector = Collector::builder().exporter(Box::new(kept.clone())).start();
+    let observer = observer().sink(collector.handle()).build();
+    let wasm = assemble("(module (func $f) (func (export \"go\") (call $f)))");
+    let options = || TraceOptions::new("load go").attribute(Attribute::new("name", "go"));
+    let made = observer.compile(&engine(), &wasm, &Selection::all(), options());
+    assert_eq!(made.expect("it compiles").hooked_functions(), 2);
+    observer.compile(&engine(), b"none", &Selection::all(), options()).expect_err("no module");
+    drop(observer);
+    collector.shutdown(Duration::from_secs(10));
+    let spans = kept.spans();
+    let (traces, names): (BTreeSet<_>, Vec<_>) =
+        spans.iter().map(|span| (span.trace.clone(), span.name.as_str())).unzip();
+    assert_eq!(traces.len(), 2);
+    assert_eq!(names, ["load go", "instrument", "compile", "load go"]);
+    assert_eq!(spans[0].attribute("wasm.functions.hooked"), Some(&Value::Int(2)));
+    assert_eq!(spans[0].attribute("name"), Some(&"go".into()));
+    assert!(spans.iter().all(|span| span.parent.is_none() == (span.name == "load go")));
+    let failed: Vec<_> = spans.iter().map(|span| span.failed).collect();
+    assert_eq!(failed, [false, false, false, true]);
 }
