@@ -12,7 +12,8 @@ use crate::Error;
 use crate::clock::{Clock, Scale, Ticks};
 use crate::module::ObservedModule;
 use crate::observer::Observer;
-use crate::trace::{TraceOptions, random, trace_of};
+use crate::options::TraceOptions;
+use crate::trace::{random, trace_of};
 
 /// A span that has ended, in the order of their numbers; the first is the root.
 struct Step {
@@ -36,7 +37,7 @@ impl Observer {
         selection: &Selection,
         options: TraceOptions,
     ) -> Result<ObservedModule, Error> {
-        let (trace_id, parent, sampled) = trace_of(options.parent_context());
+        let (trace_id, parent, sampled) = trace_of(options.parent);
         let sink = self.0.sink.as_ref().filter(|_| self.0.enabled && sampled);
         let Some(sink) = sink else { return ObservedModule::new(engine, wasm, selection) };
         let (scale, clock) = (Scale::new(), Clock::get());

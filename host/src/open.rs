@@ -11,9 +11,10 @@ use crate::cells::Rearm;
 use crate::cpu::thread_time;
 use crate::failure::Failure;
 use crate::observe_sdk;
+use crate::options::TraceOptions;
 use crate::report::Report;
 use crate::suspended::Suspended;
-use crate::trace::{Outcome, Taken, TraceOptions};
+use crate::trace::{Outcome, Taken};
 use crate::tracer::Tracer;
 
 /// Work with a store, and the span that it makes.

@@ -9,7 +9,6 @@ use observe_collector::event::{
     Attribute, Chunk, LogRecord, Severity, SpanDetail, SpanId, SpanNumber, SpanRecord, TraceId,
     TraceInfo,
 };
-
 use wasmtime::WasmBacktrace;
 
 use crate::clock::{Bias, Scale, Ticks};
@@ -18,6 +17,7 @@ use crate::failure::Failure;
 use crate::frame::{End, Kind, MAX_SPANS};
 use crate::growth::Growth;
 use crate::lost::Lost;
+use crate::options::TraceOptions;
 use crate::overhead::{COUNT_COST_NANOS, Controller, Mode, Overhead, SAMPLE_COST_NANOS};
 use crate::recorder::{Inner, Steering};
 use crate::report::{Report, Resources};
@@ -34,78 +34,6 @@ const LOG_CHUNK: usize = 64;
 /// The time of its own, in nanoseconds, from which on a sampled function has its callees timed:
 /// long enough that a hundred of them take less than a budget of a percent.
 const UNEXPLAINED_NANOS: u64 = 1_000_000;
-
-/// How a trace is to be made.
-#[derive(Clone, Debug)]
-pub struct TraceOptions {
-    pub(crate) name: String,
-    overhead: Option<Overhead>,
-    min_duration: Option<Duration>,
-    parent: Option<TraceContext>,
-    attributes: Vec<Attribute>,
-    tenant: Option<String>,
-}
-
-impl TraceOptions {
-    /// A trace whose root span has the given name, and everything else as the observer
-    /// says.
-    pub fn new(name: impl Into<String>) -> Self {
-        TraceOptions {
-            name: name.into(),
-            overhead: None,
-            min_duration: None,
-            parent: None,
-            attributes: Vec::new(),
-            tenant: None,
-        }
-    }
-
-    /// Sets how much may be spent on observing this trace, whatever the observer says, now or
-    /// later.
-    pub fn overhead(mut self, overhead: Overhead) -> Self {
-        self.overhead = Some(overhead);
-        self
-    }
-
-    /// Sets the duration below which a call of this trace becomes no span of its own.
-    pub fn min_duration(mut self, duration: Duration) -> Self {
-        self.min_duration = Some(duration);
-        self
-    }
-
-    /// Puts the root under a span of the embedder's, or of another process, if there is one. If
-    /// that is not sampled, no spans are sent.
-    pub fn parent(mut self, parent: impl Into<Option<TraceContext>>) -> Self {
-        self.parent = parent.into();
-        self
-    }
-
-    /// Adds an attribute to the root span.
-    pub fn attribute(mut self, attribute: Attribute) -> Self {
-        self.attributes.push(attribute);
-        self
-    }
-
-    /// For whom the guest works: the metrics of each tenant are added up by themselves, and the
-    /// root span has `wasm.tenant`.
-    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.tenant = Some(tenant.into());
-        self
-    }
-}
-
-impl TraceOptions {
-    /// The span of the embedder's, or of another process.
-    pub(crate) fn parent_context(&self) -> Option<TraceContext> {
-        self.parent
-    }
-
-    /// What a span of these options will say, where it is no root.
-    pub(crate) fn into_detail(self) -> SpanDetail {
-        let (name, attributes) = (Some(self.name), self.attributes);
-        SpanDetail { name, status_message: String::new(), attributes }
-    }
-}
 
 /// How the guest's work ended.
 #[derive(Clone, Copy, Debug)]

@@ -10,9 +10,9 @@ use crate::cells::{self, Rearm, When};
 use crate::context::TraceContext;
 use crate::observer::Observer;
 use crate::open::Open;
+use crate::options::TraceOptions;
 use crate::recorder::Recorder;
 use crate::report::Report;
-use crate::trace::TraceOptions;
 
 /// Makes traces of the stores with data of type `T` that use its linker.
 ///

@@ -11,8 +11,8 @@ use crate::cells::{self, Rearm, When};
 use crate::clock::{Clock, Ticks};
 use crate::cpu::thread_time;
 use crate::open::Open;
+use crate::options::TraceOptions;
 use crate::suspended::Suspended;
-use crate::trace::TraceOptions;
 use crate::tracer::{Traced, Tracer};
 
 impl<T: Send + 'static> Tracer<T> {
