@@ -129,6 +129,9 @@ fn the_heap_is_told_by_function_and_nothing_twice() {
     let live = |name| row(&report, name).heap.live_bytes;
     assert_eq!(["leaks", "tidy", "moves"].map(live), [200, 0, 0]);
     assert_eq!(row(&report, "leaks").heap.allocations, 2);
+    let leak = &report.heap_paths[0];
+    assert_eq!(leak.functions, ["go", "leaks"], "what leaks most is first");
+    assert_eq!((leak.allocations, leak.live_blocks, leak.live_bytes), (2, 2, 200));
 
     // What an earlier trace left and a later one frees is the earlier one's.
     let again = guest.trace("go", TraceOptions::new("root"));
