@@ -210,7 +210,8 @@ fn check_tree(name: &str, shown: &str) {
     let lines: Vec<_> = shown.lines().skip_while(|line| !line.contains("100.0 %")).collect();
     assert!(lines[0].contains(&format!("run {name}.wasm")), "{name}: {shown}");
     // Beside it stands the instantiation, where that took long enough.
-    let column = |line: &str| line.find(['└', '├']);
+    // `µ` takes two bytes.
+    let column = |line: &str| line.chars().position(|char| matches!(char, '└' | '├'));
     let mut under_root = lines[1..].iter().filter(|line| column(line) == column(lines[1]));
     assert!(under_root.any(|line| line.contains("─ _")), "{name} begins with an export: {shown}");
     let mut open: Vec<(usize, f64)> = Vec::new();
@@ -221,7 +222,7 @@ fn check_tree(name: &str, shown: &str) {
             continue;
         };
         let Ok(percent) = percent.parse::<f64>() else { continue };
-        let column = line.find(['└', '├']).unwrap_or(0);
+        let column = column(line).unwrap_or(0);
         open.retain(|&(above, _)| above < column);
         if let Some(&(_, parent)) = open.last() {
             // Shown with one digit.
