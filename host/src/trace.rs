@@ -18,7 +18,9 @@ use crate::frame::{End, Kind, MAX_SPANS};
 use crate::growth::Growth;
 use crate::lost::Lost;
 use crate::options::TraceOptions;
-use crate::overhead::{COUNT_COST_NANOS, Controller, Mode, Overhead, SAMPLE_COST_NANOS};
+use crate::overhead::{
+    COUNT_COST_NANOS, Controller, Mode, Overhead, SAMPLE_COST_NANOS, TIMED_COST_NANOS,
+};
 use crate::recorder::{Inner, Steering};
 use crate::report::{Report, Resources};
 use crate::samples::Samples;
@@ -64,7 +66,7 @@ pub(crate) struct Active {
     pub(crate) instantiation: u64,
     /// The failure that was told last: on its way out it is told once.
     told: Option<Failure>,
-    /// The parts of the trace in which not every call was timed, if there were any.
+    /// Whether there was a part of the trace in which not every call was timed.
     was_sampled: bool,
     follows_observer: bool,
     pub(crate) tenant: Option<String>,
@@ -286,7 +288,8 @@ impl Inner {
                 host += met.own_of_all();
             }
         }
-        let hooks = timed as f64 * SAMPLE_COST_NANOS + calls as f64 * COUNT_COST_NANOS;
+        let each = if trace.was_sampled { SAMPLE_COST_NANOS } else { TIMED_COST_NANOS };
+        let hooks = timed as f64 * each + calls as f64 * COUNT_COST_NANOS;
         let wall = nanos(now.since(trace.start));
         Resources {
             wall_nanos: wall,
