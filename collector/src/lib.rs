@@ -13,7 +13,7 @@
 //! A [`Collector`] is built with its exporters and started. Hosts send [`event::Chunk`]s
 //! through [`Handle`]s, which never wait unless asked to ([`OnFull`]). One thread hands
 //! each chunk to every [`Exporter`] in turn; one that waits for a network, such as
-//! [`otlp::HttpExporter`], does so on a thread of its own. Metrics are not sent but asked for:
+//! [`otlp::OtlpExporter`], does so on a thread of its own. Metrics are not sent but asked for:
 //! the same thread asks each source at its interval ([`Builder::metrics`], [`Collector::metrics`]).
 //! [`Collector::shutdown`] delivers what is left and returns a [`Report`].
 //!

@@ -1,6 +1,6 @@
 //! Delivery by the [OpenTelemetry protocol].
 //!
-//! Spans, log records and metrics are encoded as they come ([`HttpExporter`]), gathered into
+//! Spans, log records and metrics are encoded as they come ([`OtlpExporter`]), gathered into
 //! batches by signal, queued and posted: to `/v1/traces`, `/v1/logs` and `/v1/metrics`. Encoding
 //! and batching run on the collector's thread, requests on one for each signal.
 //!
@@ -10,7 +10,7 @@ mod attributes;
 mod batch;
 mod config;
 mod encode;
-mod http;
+mod exporter;
 mod log;
 mod metric;
 mod pipeline;
@@ -24,6 +24,6 @@ mod transport;
 
 pub use config::{Config, ConfigError};
 pub use encode::{Encoder, TraceEncoder};
-pub use http::HttpExporter;
+pub use exporter::OtlpExporter;
 pub use log::put_log;
 pub use metric::put_metric;

@@ -224,7 +224,7 @@ fn a_real_collector_gets_every_field_of_every_span() {
     let collector = Collector::builder()
         .on_full(OnFull::Block)
         .exporter(Box::new(kept.clone()))
-        .exporter(Box::new(otlp::HttpExporter::new(config, resource)))
+        .exporter(Box::new(otlp::OtlpExporter::new(config, resource)))
         .start();
     trace(&collector, "compute.wasm", "fib", Some(15));
     trace(&collector, "annotated.wasm", "checkout", Some(20));

@@ -145,7 +145,7 @@ impl Opts {
             let resource = resource
                 .with_default("service.name", input.stem())
                 .with_default("process.runtime.name", "wasmtime");
-            collector = collector.exporter(Box::new(otlp::HttpExporter::new(config, resource)));
+            collector = collector.exporter(Box::new(otlp::OtlpExporter::new(config, resource)));
         }
         let collector = collector.start();
 

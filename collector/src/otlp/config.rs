@@ -34,7 +34,7 @@ const OURS: [HeaderName; 5] =
 /// How long one request may take, by the specification.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an [`HttpExporter`](super::HttpExporter) needs to know.
+/// What an [`OtlpExporter`](super::OtlpExporter) needs to know.
 ///
 /// Read from these variables, in which `‹SIGNAL›` is `TRACES`, `LOGS` or `METRICS`; of two, the
 /// first that is set counts:

@@ -1,9 +1,9 @@
 //! The crate from outside: what it writes, what it delivers, what it counts.
 
 mod channel;
+mod delivery;
+mod delivery_signals;
 mod encode;
 mod fixtures;
-mod http;
-mod http_signals;
 mod server;
 mod signals;

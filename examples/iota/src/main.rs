@@ -19,7 +19,7 @@ async fn main() -> wasmtime::Result<()> {
     if let Some(config) = otlp::Config::from_env()? {
         interval = config.metric_interval();
         let resource = Resource::from_env().with_default("service.name", "iota");
-        collector = collector.exporter(Box::new(otlp::HttpExporter::new(config, resource)));
+        collector = collector.exporter(Box::new(otlp::OtlpExporter::new(config, resource)));
     }
     let collector = collector.start();
     let observer = observe(collector.handle()).build();

@@ -228,7 +228,7 @@ fn send(port: u16, gzip: bool, chunks: Vec<Chunk>, metrics: Vec<Metric>) -> Expo
         .with_default("service.version", "naïve ☃");
     let collector = Collector::builder()
         .on_full(OnFull::Block)
-        .exporter(Box::new(otlp::HttpExporter::new(config, resource)))
+        .exporter(Box::new(otlp::OtlpExporter::new(config, resource)))
         .metrics(Duration::MAX, move || metrics.clone())
         .start();
     chunks.into_iter().for_each(|chunk| collector.handle().send(chunk));

@@ -72,7 +72,7 @@ impl Host {
     fn new(limits: Limits) -> Self {
         let backend = Backend::new();
         let config = otlp::Config::for_endpoint(&format!("http://{}", backend.address));
-        let exporter = otlp::HttpExporter::new(config.expect("a URL"), Resource::new());
+        let exporter = otlp::OtlpExporter::new(config.expect("a URL"), Resource::new());
         let collector = Collector::builder().exporter(Box::new(exporter)).start();
         let observer = observe(collector.handle()).min_duration(Duration::ZERO).build();
         let (runtime, address) = serve(app(&observer, limits).expect("it starts"), 4);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use observe_collector::event::{Chunk, Metric, MetricData};
-use observe_collector::otlp::HttpExporter;
+use observe_collector::otlp::OtlpExporter;
 use observe_collector::{Collector, Counts, Dropped, OnFull, Resource};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
@@ -17,15 +17,15 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use prost::Message;
 
+use crate::delivery::{HUNG, LONG, all_delivered, config, shutdown, start};
 use crate::fixtures::{
     chunk_from, expected_log, expected_metric, gauge, logging_chunk, plain_chunk, random_chunk,
     random_metric,
 };
-use crate::http::{HUNG, LONG, all_delivered, config, shutdown, start};
 use crate::server::{Act, Sent, Server};
 
-fn exporter(url: &str, variables: &[(&str, &str)]) -> Box<HttpExporter> {
-    Box::new(HttpExporter::new(config(url, variables), Resource::new()))
+fn exporter(url: &str, variables: &[(&str, &str)]) -> Box<OtlpExporter> {
+    Box::new(OtlpExporter::new(config(url, variables), Resource::new()))
 }
 
 /// A collector with metrics that are asked for by nothing but a flush or a shutdown.
@@ -355,7 +355,7 @@ fn logs_alone_can_be_sent_to_an_endpoint_of_their_own() {
         _ => None,
     };
     let config = Config::from_lookup(&lookup).expect("valid").expect("an endpoint");
-    let exporter = HttpExporter::new(config, Resource::new());
+    let exporter = OtlpExporter::new(config, Resource::new());
     let collector = Collector::builder().exporter(Box::new(exporter)).start();
     collector.handle().send(logging_chunk(3, 4));
     let report = shutdown(collector, LONG);

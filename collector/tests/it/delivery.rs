@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use observe_collector::otlp::{Config, HttpExporter};
+use observe_collector::otlp::{Config, OtlpExporter};
 use observe_collector::{Collector, Counts, Dropped, ExporterReport, Resource};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
@@ -32,7 +32,7 @@ pub(crate) fn config(url: &str, variables: &[(&str, &str)]) -> Config {
 }
 
 pub(crate) fn start(url: &str, variables: &[(&str, &str)]) -> Collector {
-    let exporter = HttpExporter::new(config(url, variables), Resource::new());
+    let exporter = OtlpExporter::new(config(url, variables), Resource::new());
     Collector::builder().exporter(Box::new(exporter)).start()
 }
 
@@ -91,7 +91,7 @@ fn a_request_says_who_sends_what() {
     let config =
         config(&server.url, &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")]);
     let resource = Resource::new().with_default("service.name", "größe").with_default("answer", 42);
-    let exporter = HttpExporter::new(config, resource);
+    let exporter = OtlpExporter::new(config, resource);
     let collector = Collector::builder().exporter(Box::new(exporter)).start();
     collector.handle().send(plain_chunk(1));
     shutdown(collector, LONG);
@@ -376,7 +376,7 @@ fn a_flush_that_runs_out_of_time_loses_nothing() {
 #[test]
 fn one_exporter_does_not_use_up_the_time_of_another() {
     let (bad, good) = (Server::start(vec![Act::Hang]), Server::start(vec![Act::status(200)]));
-    let exporter = |url| Box::new(HttpExporter::new(config(url, &[]), Resource::new()));
+    let exporter = |url| Box::new(OtlpExporter::new(config(url, &[]), Resource::new()));
     let collector =
         Collector::builder().exporter(exporter(&bad.url)).exporter(exporter(&good.url)).start();
     collector.handle().send(plain_chunk(10));
@@ -395,7 +395,7 @@ fn under_load_every_report_balances_and_what_is_delivered_was_read() {
         partial_success(1, ""),
         Act::status(200),
     ]);
-    let exporter = HttpExporter::new(
+    let exporter = OtlpExporter::new(
         config(&server.url, &[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "50")]),
         Resource::new(),
     );
@@ -431,7 +431,7 @@ fn under_load_every_report_balances_and_what_is_delivered_was_read() {
 fn an_exporter_that_is_dropped_lets_go_of_the_connection() {
     use observe_collector::Exporter;
     let server = Server::start(vec![Act::Hang]);
-    let mut exporter = HttpExporter::new(config(&server.url, &[]), Resource::new());
+    let mut exporter = OtlpExporter::new(config(&server.url, &[]), Resource::new());
     exporter.export(&plain_chunk(600));
     server.wait_for(1);
     let start = Instant::now();

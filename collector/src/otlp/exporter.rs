@@ -30,14 +30,14 @@ const PART: usize = 512;
 /// occurs; none waits for another. Metrics are sent as soon as they are taken. A receiver that
 /// answers 404 has no place for a signal, as many have for spans only: what it was sent counts as
 /// rejected, and the other signals do not notice.
-pub struct HttpExporter {
+pub struct OtlpExporter {
     encoder: Encoder,
     traces: Option<Sender>,
     logs: Option<Sender>,
     metrics: Option<Sender>,
 }
 
-impl HttpExporter {
+impl OtlpExporter {
     /// No thread is started and no connection made before there is something to send.
     ///
     /// A resource without `service.name` gets `unknown_service`, as the specification asks.
@@ -47,7 +47,7 @@ impl HttpExporter {
     pub fn new(config: Config, resource: Resource) -> Self {
         let resource = resource.with_default("service.name", "unknown_service");
         let sender = |signal| config.of(signal).map(|config| Sender::new(config, &resource));
-        HttpExporter {
+        OtlpExporter {
             encoder: Encoder::default(),
             traces: sender(Signal::Traces),
             logs: sender(Signal::Logs),
@@ -68,7 +68,7 @@ impl HttpExporter {
     }
 }
 
-impl Exporter for HttpExporter {
+impl Exporter for OtlpExporter {
     fn name(&self) -> &str {
         "otlp"
     }
