@@ -9,6 +9,7 @@
 mod attributes;
 mod batch;
 mod config;
+mod detail;
 mod encode;
 mod exporter;
 mod log;

@@ -1,5 +1,6 @@
 //! The crate from outside: what it writes, what it delivers, what it counts.
 
+mod allocations;
 mod channel;
 mod delivery;
 mod delivery_signals;
