@@ -22,9 +22,11 @@ mod retry;
 mod sender;
 mod template;
 mod transport;
+mod vitals;
 
 pub use config::{Config, ConfigError};
 pub use encode::{Encoder, TraceEncoder};
 pub use exporter::OtlpExporter;
 pub use log::put_log;
 pub use metric::put_metric;
+pub use queue::WhenFull;

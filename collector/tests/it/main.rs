@@ -6,6 +6,7 @@ mod channel;
 mod delivery;
 mod delivery_signals;
 mod encode;
+mod faults;
 mod fixtures;
 mod server;
 mod signals;
