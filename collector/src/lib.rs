@@ -88,6 +88,7 @@
 //! ```
 
 pub mod aggregate;
+pub mod assembly;
 pub mod event;
 
 mod channel;
