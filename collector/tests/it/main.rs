@@ -9,5 +9,6 @@ mod delivery_signals;
 mod encode;
 mod faults;
 mod fixtures;
+mod profile;
 mod server;
 mod signals;
