@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::config::Config;
 use super::encode::Encoder;
 use super::log::put_log;
-use super::metric::{points, put_part};
+use super::metric::put_part;
 use super::sender::{Sender, Watch};
 use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
@@ -105,13 +105,15 @@ impl Exporter for OtlpExporter {
 
     fn export_metrics(&mut self, metrics: &[Metric]) {
         let Some(sender) = &mut self.metrics else { return };
-        if metrics.iter().all(|metric| points(metric).is_empty()) {
+        if metrics.iter().all(|metric| metric.data.is_empty()) {
             return;
         }
         let now = Instant::now();
         sender.push(|pipeline| {
             for metric in metrics {
-                for part in points(metric).chunks(PART) {
+                let points = metric.data.len();
+                for start in (0..points).step_by(PART) {
+                    let part = start..points.min(start + PART);
                     pipeline.push(now, part.len(), |out| put_part(metric, part, out));
                 }
             }

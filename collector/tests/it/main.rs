@@ -1,5 +1,6 @@
 //! The crate from outside: what it writes, what it delivers, what it counts.
 
+mod aggregate;
 mod allocations;
 mod channel;
 mod delivery;
