@@ -8,5 +8,6 @@ mod delivery_signals;
 mod encode;
 mod faults;
 mod fixtures;
+mod sampling;
 mod server;
 mod signals;
