@@ -5,5 +5,11 @@ mod delivery;
 mod delivery_signals;
 mod encode;
 mod fixtures;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "grpc")]
+mod grpc_faults;
+#[cfg(feature = "grpc")]
+mod grpc_server;
 mod server;
 mod signals;
