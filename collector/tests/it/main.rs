@@ -8,6 +8,12 @@ mod delivery_signals;
 mod encode;
 mod faults;
 mod fixtures;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "grpc")]
+mod grpc_faults;
+#[cfg(feature = "grpc")]
+mod grpc_server;
 mod sampling;
 mod server;
 mod signals;
