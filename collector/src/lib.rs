@@ -91,6 +91,7 @@
 //! ```
 
 pub mod aggregate;
+pub mod assembly;
 pub mod event;
 
 mod channel;
