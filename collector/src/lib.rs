@@ -90,6 +90,7 @@
 //! assert_eq!((memory.counts.accepted, memory.counts.delivered), (1, 1));
 //! ```
 
+pub mod aggregate;
 pub mod event;
 
 mod channel;
