@@ -11,6 +11,7 @@ use crate::channel::{Handle, Intake, Message, Offered, OnFull, channel};
 use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
 use crate::health::{Health, Monitors};
+use crate::limits::Limits;
 use crate::metrics::Sources;
 use crate::sampling::{Sampler, TailSampling};
 use crate::stage::{Plan, Stage};
@@ -90,6 +91,12 @@ impl Builder {
     /// of what was.
     pub fn max_spans_per_trace(mut self, spans: usize) -> Self {
         self.plan.cap = Some(spans);
+        self
+    }
+
+    /// Cuts what spans and log records have beyond these limits. Without it there are none.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.plan.limits = Some(limits);
         self
     }
 

@@ -2,7 +2,7 @@
 
 mod stage;
 
-pub use stage::{Early, Flow, StageReport};
+pub use stage::{Cut, Early, Flow, StageReport};
 
 /// A kind of telemetry, with an account and a way of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
