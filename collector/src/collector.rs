@@ -258,6 +258,7 @@ impl Collector {
             logs,
             metrics: Counts::default(),
             last_error: Some(error.to_owned()),
+            errors: Signal::ALL.map(|signal| (signal, error.to_owned())).into(),
         };
         Report { exporters: self.names.iter().map(report).collect(), ..Report::default() }
     }
@@ -426,6 +427,10 @@ impl Worker {
                 logs: counts_of(Signal::Logs, logs, self.handed.logs, stage.logs),
                 metrics: exporter.counts_of(Signal::Metrics).unwrap_or_default(),
                 last_error: exporter.last_error(),
+                errors: Signal::ALL
+                    .iter()
+                    .filter_map(|signal| Some((*signal, exporter.last_error_of(*signal)?)))
+                    .collect(),
             }
         };
         let exporters = self.exporters.iter().map(|exporter| report(&**exporter)).collect();
