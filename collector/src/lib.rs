@@ -21,6 +21,11 @@
 //! are those delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]). So
 //! are the points of metrics, by each exporter that takes them.
 //!
+//! # Features
+//!
+//! `opentelemetry` has exporters and processors of OpenTelemetry's own SDK as destinations, for
+//! embedders whose telemetry goes that way already: module `opentelemetry`.
+//!
 //! This crate knows nothing of WebAssembly.
 //!
 //! # Example
@@ -94,6 +99,8 @@ mod collector;
 mod env;
 mod exporter;
 mod metrics;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 pub mod otlp;
 mod resource;
 mod stats;

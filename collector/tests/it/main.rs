@@ -5,5 +5,6 @@ mod delivery;
 mod delivery_signals;
 mod encode;
 mod fixtures;
+mod opentelemetry;
 mod server;
 mod signals;
