@@ -98,12 +98,15 @@ mod channel;
 mod collector;
 mod env;
 mod exporter;
+mod intake;
 mod metrics;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
 pub mod otlp;
 mod resource;
 mod stats;
+
+use std::sync::atomic;
 
 pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};
