@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use crate::channel::{Handle, Message, OnFull, channel};
 use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
+use crate::health::{Health, Monitors};
 use crate::intake::{Intake, Offered};
 use crate::metrics::Sources;
 use crate::stats::{Counts, ExporterReport, Report, Signal};
@@ -76,7 +77,11 @@ impl Builder {
     /// If the operating system refuses a thread, everything that is sent is counted
     /// as `closed` and the report says so.
     pub fn start(self) -> Collector {
-        let (handle, messages) = channel(self.capacity, self.on_full);
+        let monitors = self.exporters.iter().filter_map(|exporter| {
+            exporter.monitor().map(|monitor| (exporter.name().to_owned(), monitor))
+        });
+        let monitors = Monitors(monitors.collect());
+        let (handle, messages) = channel(self.capacity, self.on_full, monitors);
         let names = self.exporters.iter().map(|exporter| exporter.name().to_owned()).collect();
         let worker = Worker {
             exporters: self.exporters,
@@ -135,11 +140,23 @@ impl Collector {
 
     /// Waits until everything that was sent before, and metrics as they are now, is delivered,
     /// rejected or dropped, at most for `timeout`. Returns whether that is so.
+    ///
+    /// This is what OpenTelemetry calls `ForceFlush`.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = after(timeout);
         let (reply, answer) = crossbeam_channel::bounded(1);
         self.handle.messages().send_deadline(Message::Flush { deadline, reply }, deadline).is_ok()
             && answer.recv_deadline(graced(deadline)).unwrap_or(false)
+    }
+
+    /// Whether the exporters deliver: see [`Health`].
+    ///
+    /// # Overhead
+    ///
+    /// Does not wait for the collector's thread, nor for any request: it takes one lock for each
+    /// signal of each exporter, which is never held for longer than a copy takes.
+    pub fn health(&self) -> Health {
+        self.handle.health()
     }
 
     /// What became of everything so far; `None` if the thread does not answer within
@@ -159,6 +176,7 @@ impl Collector {
     pub fn shutdown(mut self, timeout: Duration) -> Report {
         let deadline = after(timeout);
         self.handle.intake().close();
+        self.handle.monitors().closing(deadline);
         let (reply, answer) = crossbeam_channel::bounded(1);
         let message = Message::Shutdown { deadline, reply };
         let sent = self.handle.messages().send_deadline(message, graced(deadline));
@@ -209,6 +227,7 @@ impl Drop for Collector {
             self.handle.intake().close();
             let (reply, _) = crossbeam_channel::bounded(1);
             let deadline = Instant::now();
+            self.handle.monitors().closing(deadline);
             let message = Message::Shutdown { deadline, reply };
             let _ = self.handle.messages().send_deadline(message, graced(deadline));
         }

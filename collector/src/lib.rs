@@ -98,6 +98,7 @@ mod channel;
 mod collector;
 mod env;
 mod exporter;
+mod health;
 mod intake;
 mod metrics;
 #[cfg(feature = "opentelemetry")]
@@ -105,6 +106,7 @@ pub mod opentelemetry;
 pub mod otlp;
 mod resource;
 mod stats;
+mod transfers;
 
 use std::sync::atomic;
 
@@ -112,6 +114,8 @@ pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};
 pub use env::ListError;
 pub use exporter::Exporter;
+pub use health::{Circuit, Delivery, ExporterHealth, Health, Monitor, SignalHealth};
 pub use metrics::DEFAULT_METRIC_INTERVAL;
 pub use resource::{Resource, ResourceError};
 pub use stats::{Counts, Dropped, ExporterReport, Report, Signal};
+pub use transfers::{Latency, QueueState, Transfers};

@@ -7,7 +7,8 @@
 //!
 //! This costs what the SDK's own spans cost, since each span becomes a value of theirs:
 //! [`OtlpExporter`](crate::otlp::OtlpExporter) takes a tenth of it, and knows what became of each
-//! span. The SDK's metrics cannot be made by hand, so metrics do not go this way.
+//! span. The SDK's metrics cannot be made by hand, so metrics do not go this way. Attributes of spans
+//! that the SDK has no kind for become text: bytes, lists, and arrays of several kinds.
 //!
 //! ```
 //! # use observe_collector::event::{Chunk, SpanNumber, SpanRecord, Status, TraceId, TraceInfo};
@@ -38,6 +39,8 @@ mod lane;
 mod queue;
 mod shared;
 mod sinks;
+mod value;
+mod weight;
 
 pub use exporter::{SdkBuilder, SdkExporter};
 pub use shared::SharedProcessor;

@@ -9,6 +9,7 @@
 mod attributes;
 mod batch;
 mod config;
+mod detail;
 mod encode;
 mod exporter;
 mod log;
@@ -21,9 +22,11 @@ mod retry;
 mod sender;
 mod template;
 mod transport;
+mod vitals;
 
 pub use config::{Config, ConfigError};
 pub use encode::{Encoder, TraceEncoder};
 pub use exporter::OtlpExporter;
 pub use log::put_log;
 pub use metric::put_metric;
+pub use queue::WhenFull;

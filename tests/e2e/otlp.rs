@@ -111,7 +111,6 @@ impl Exporter for Kept {
             let detail = span.detail.as_deref();
             let symbol = span.symbol.map(|id| trace.symbols.get(id).expect("a known symbol"));
             let name = symbol.map(|symbol| symbol.name.clone());
-            let parent = span.parent.map(|number| trace.span_id(number)).or(trace.parent);
             let shared = symbol.into_iter().flat_map(|symbol| &symbol.attributes);
             let own = detail.into_iter().flat_map(|detail| &detail.attributes);
             let attributes = shared.chain(own).map(|attribute| {
@@ -120,7 +119,7 @@ impl Exporter for Kept {
             });
             let kept = Span {
                 trace: trace.trace_id.to_string(),
-                parent: parent.map(|id| id.to_string()).unwrap_or_default(),
+                parent: trace.parent_id(span).map(|id| id.to_string()).unwrap_or_default(),
                 name: name.or_else(|| detail?.name.clone()).expect("each span has a name"),
                 start: span.start_unix_nanos.to_string(),
                 end: span.end_unix_nanos.to_string(),

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
-use opentelemetry::trace::{SpanContext, SpanKind, TraceFlags, TraceState};
-use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry::trace::{Event, Link, SpanContext, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use super::queue::Weigh;
-use crate::event::{self, Attribute, SpanRecord, Status, TraceInfo, Value};
+use super::value::{any_value, key_value};
+use crate::event::{self, Attribute, SpanDetail, SpanEvent, SpanLink, SpanRecord, TraceInfo};
 use crate::resource::Resource;
 
 /// The name of a span to which the host gave neither a symbol nor a name.
@@ -31,41 +31,72 @@ impl From<&Resource> for opentelemetry_sdk::Resource {
 /// A span, with all that is known of it.
 pub(super) fn span(trace: &TraceInfo, span: &SpanRecord, scope: &InstrumentationScope) -> SpanData {
     let symbol = span.symbol.and_then(|id| trace.symbols.get(id));
-    let detail = span.detail.as_deref();
-    let name = detail.and_then(|detail| detail.name.as_deref());
-    let name = name.or(symbol.map(|symbol| symbol.name.as_str())).unwrap_or(UNNAMED);
-    let parent = match span.parent {
-        Some(number) => Some(trace.span_id(number)),
-        None => trace.parent,
+    let none = SpanDetail::NONE;
+    let detail = span.detail.as_deref().unwrap_or(&none);
+    let name = detail.name.as_deref().or(symbol.map(|symbol| symbol.name.as_str()));
+    let above = trace.parent.as_ref();
+    let (parent, is_remote) = match (span.parent, above) {
+        (Some(number), _) => (span_id(trace.span_id(number)), None),
+        (None, Some(above)) => (span_id(above.span_id), above.is_remote),
+        (None, None) => (opentelemetry::SpanId::INVALID, None),
     };
     let shared = symbol.map_or(&[][..], |symbol| &symbol.attributes);
-    let own = detail.map_or(&[][..], |detail| &detail.attributes);
+    let mut events = SpanEvents::default();
+    events.events = detail.events.iter().map(event).collect();
+    events.dropped_count = detail.dropped_events;
+    let mut links = SpanLinks::default();
+    links.links = detail.links.iter().map(link).collect();
+    links.dropped_count = detail.dropped_links;
     SpanData {
         span_context: SpanContext::new(
-            opentelemetry::TraceId::from_bytes(trace.trace_id.0),
+            trace_id(trace.trace_id),
             span_id(trace.span_id(span.number)),
-            TraceFlags::SAMPLED,
+            trace_flags(trace),
             false,
-            TraceState::NONE,
+            trace_state(above.map_or("", |above| &above.trace_state)),
         ),
-        parent_span_id: parent.map_or(opentelemetry::SpanId::INVALID, span_id),
-        parent_span_is_remote: false,
-        span_kind: SpanKind::Internal,
-        name: name.to_owned().into(),
+        parent_span_id: parent,
+        // The SDK does not know that this is not known.
+        parent_span_is_remote: is_remote.unwrap_or(false),
+        span_kind: match detail.kind {
+            event::SpanKind::Internal => SpanKind::Internal,
+            event::SpanKind::Server => SpanKind::Server,
+            event::SpanKind::Client => SpanKind::Client,
+            event::SpanKind::Producer => SpanKind::Producer,
+            event::SpanKind::Consumer => SpanKind::Consumer,
+        },
+        name: name.unwrap_or(UNNAMED).to_owned().into(),
         start_time: time(span.start_unix_nanos),
         end_time: time(span.end_unix_nanos),
-        attributes: last_of_each_key(shared, own).map(key_value).collect(),
-        dropped_attributes_count: 0,
-        events: SpanEvents::default(),
-        links: SpanLinks::default(),
+        attributes: last_of_each_key(shared, &detail.attributes).map(key_value).collect(),
+        dropped_attributes_count: detail.dropped_attributes,
+        events,
+        links,
         status: match span.status {
-            Status::Unset => opentelemetry::trace::Status::Unset,
-            Status::Error => opentelemetry::trace::Status::error(
-                detail.map(|detail| detail.status_message.clone()).unwrap_or_default(),
-            ),
+            event::Status::Unset => Status::Unset,
+            event::Status::Ok => Status::Ok,
+            event::Status::Error => Status::error(detail.status_message.clone()),
         },
         instrumentation_scope: scope.clone(),
     }
+}
+
+fn event(event: &SpanEvent) -> Event {
+    let attributes = last_of_each_key(&[], &event.attributes).map(key_value).collect();
+    let time = time(event.time_unix_nanos);
+    Event::new(event.name.clone(), time, attributes, event.dropped_attributes)
+}
+
+fn link(link: &SpanLink) -> Link {
+    let context = SpanContext::new(
+        trace_id(link.trace_id),
+        span_id(link.span_id),
+        TraceFlags::new(link.trace_flags.0),
+        link.is_remote.unwrap_or(false),
+        trace_state(&link.trace_state),
+    );
+    let attributes = last_of_each_key(&[], &link.attributes).map(key_value).collect();
+    Link::new(context, attributes, link.dropped_attributes)
 }
 
 /// Makes log records, which only a logger of the SDK can.
@@ -77,7 +108,8 @@ impl LogMaker {
         LogMaker(SdkLoggerProvider::builder().build().logger("observe"))
     }
 
-    /// A log record, observed when it was written.
+    /// A log record, observed when it was written. How many attributes were dropped, the SDK's have no
+    /// place for.
     pub(super) fn log(&self, trace: &TraceInfo, log: &event::LogRecord) -> SdkLogRecord {
         let mut record = self.0.create_log_record();
         record.set_timestamp(time(log.time_unix_nanos));
@@ -90,12 +122,27 @@ impl LogMaker {
         }
         let span = log.span.map(|number| span_id(trace.span_id(number)));
         record.set_trace_context(
-            opentelemetry::TraceId::from_bytes(trace.trace_id.0),
+            trace_id(trace.trace_id),
             span.unwrap_or(opentelemetry::SpanId::INVALID),
-            Some(TraceFlags::SAMPLED),
+            Some(trace_flags(trace)),
         );
         record
     }
+}
+
+fn trace_id(id: event::TraceId) -> opentelemetry::TraceId {
+    opentelemetry::TraceId::from_bytes(id.0)
+}
+
+/// Those of the parent; what is exported is sampled.
+fn trace_flags(trace: &TraceInfo) -> TraceFlags {
+    TraceFlags::new(trace.parent.as_ref().map_or(0, |parent| parent.trace_flags.0))
+        | TraceFlags::SAMPLED
+}
+
+/// One that is malformed is dropped, as W3C Trace Context has it.
+fn trace_state(text: &str) -> TraceState {
+    text.parse().unwrap_or(TraceState::NONE)
 }
 
 fn span_id(id: event::SpanId) -> opentelemetry::SpanId {
@@ -111,32 +158,11 @@ fn last_of_each_key<'a>(
     shared: &'a [Attribute],
     own: &'a [Attribute],
 ) -> impl Iterator<Item = &'a Attribute> {
-    let mut keys = HashSet::with_capacity(own.len());
-    let mut last: Vec<_> =
-        own.iter().rev().filter(|attribute| keys.insert(&attribute.key)).collect();
-    let shared = shared.iter().filter(|attribute| !keys.contains(&attribute.key));
-    let shared: Vec<_> = shared.collect();
+    let mut keys = HashSet::with_capacity(shared.len() + own.len());
+    let all = shared.iter().chain(own).rev();
+    let mut last: Vec<_> = all.filter(|attribute| keys.insert(&attribute.key)).collect();
     last.reverse();
-    shared.into_iter().chain(last)
-}
-
-fn key_value(attribute: &Attribute) -> KeyValue {
-    let value = match &attribute.value {
-        Value::String(text) => opentelemetry::Value::String(text.clone().into()),
-        Value::Bool(truth) => opentelemetry::Value::Bool(*truth),
-        Value::Int(number) => opentelemetry::Value::I64(*number),
-        Value::Double(number) => opentelemetry::Value::F64(*number),
-    };
-    KeyValue::new(attribute.key.clone(), value)
-}
-
-fn any_value(value: &Value) -> AnyValue {
-    match value {
-        Value::String(text) => AnyValue::String(text.clone().into()),
-        Value::Bool(truth) => AnyValue::Boolean(*truth),
-        Value::Int(number) => AnyValue::Int(*number),
-        Value::Double(number) => AnyValue::Double(*number),
-    }
+    last.into_iter()
 }
 
 fn severity(severity: event::Severity) -> Severity {
@@ -147,42 +173,5 @@ fn severity(severity: event::Severity) -> Severity {
         event::Severity::Warn => Severity::Warn,
         event::Severity::Error => Severity::Error,
         event::Severity::Fatal => Severity::Fatal,
-    }
-}
-
-impl Weigh for SpanData {
-    fn weight(&self) -> usize {
-        let attribute = |attribute: &KeyValue| {
-            let value = match &attribute.value {
-                opentelemetry::Value::String(text) => text.as_str().len(),
-                _ => 0,
-            };
-            size_of::<KeyValue>() + attribute.key.as_str().len() + value
-        };
-        let message = match &self.status {
-            opentelemetry::trace::Status::Error { description } => description.len(),
-            _ => 0,
-        };
-        size_of::<Self>()
-            + self.name.len()
-            + message
-            + self.attributes.iter().map(attribute).sum::<usize>()
-    }
-}
-
-impl Weigh for SdkLogRecord {
-    fn weight(&self) -> usize {
-        let value = |value: &AnyValue| match value {
-            AnyValue::String(text) => text.as_str().len(),
-            _ => 0,
-        };
-        let attributes = self.attributes_iter();
-        size_of::<Self>()
-            + self.body().map_or(0, value)
-            + attributes
-                .map(|(key, any)| {
-                    size_of_val(key) + size_of_val(any) + key.as_str().len() + value(any)
-                })
-                .sum::<usize>()
     }
 }

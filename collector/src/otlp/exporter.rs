@@ -6,11 +6,13 @@ use super::config::Config;
 use super::encode::Encoder;
 use super::log::put_log;
 use super::metric::{points, put_part};
-use super::sender::Sender;
+use super::sender::{Sender, Watch};
 use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
+use crate::health::Monitor;
 use crate::resource::Resource;
 use crate::stats::{Counts, Signal};
+use crate::transfers::Transfers;
 
 /// The points of a metric that are put together. Those of one with more are told in several parts,
 /// so that no batch is much larger than the others.
@@ -24,7 +26,8 @@ const PART: usize = 512;
 /// a batch twice. All else is final. Redirects are not followed.
 ///
 /// While the receiver is slow or away, batches queue up to the bounds in [`Config`]; what
-/// goes beyond is dropped, the newest first, and counted.
+/// goes beyond is dropped, the newest first, and counted, unless [`Config::when_full`] says
+/// otherwise.
 ///
 /// Each signal has its own batches, queue, retries and thread, which starts when the signal first
 /// occurs; none waits for another. Metrics are sent as soon as they are taken. A receiver that
@@ -112,7 +115,7 @@ impl Exporter for OtlpExporter {
                     pipeline.push(now, part.len(), |out| put_part(metric, part, out));
                 }
             }
-            pipeline.flush();
+            pipeline.flush(now);
             true
         });
     }
@@ -135,6 +138,18 @@ impl Exporter for OtlpExporter {
 
     fn counts_of(&self, signal: Signal) -> Option<Counts> {
         self.of(signal).map(Sender::counts)
+    }
+
+    fn transfers(&self, signal: Signal) -> Option<Transfers> {
+        self.of(signal).map(Sender::transfers)
+    }
+
+    fn monitor(&self) -> Option<Monitor> {
+        let asked: Vec<_> = self.senders().map(Sender::watch).collect();
+        let told = asked.clone();
+        let health = move || asked.iter().map(Watch::health).collect();
+        let closing = move |deadline| told.iter().for_each(|watch| watch.closing(deadline));
+        Some(Monitor::new(health).on_closing(closing))
     }
 
     /// The last error of each signal that had one, traces first.

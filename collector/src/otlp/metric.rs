@@ -56,7 +56,9 @@ pub(super) fn put_part(metric: &Metric, points: &[Point], out: &mut Vec<u8>) {
         put_string(out, DESCRIPTION, &metric.description);
         put_string(out, UNIT, &metric.unit);
         match &metric.data {
-            MetricData::Gauge(_) => put_message(out, GAUGE, |out| put_points(points, 0, out)),
+            MetricData::Gauge(_) => {
+                put_message(out, GAUGE, |out| put_points(points, 0, out));
+            }
             MetricData::Sum { monotonic, start_unix_nanos, .. } => {
                 put_message(out, SUM, |out| {
                     put_points(points, *start_unix_nanos, out);

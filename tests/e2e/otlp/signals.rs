@@ -28,7 +28,7 @@ const SEVERITIES: [Severity; 6] = [
 fn chunk(number: u8) -> Chunk {
     let trace = Arc::new(TraceInfo {
         trace_id: TraceId([number + 1; 16]),
-        parent: Some(SpanId([7; 8])),
+        parent: Some(SpanId([7; 8]).into()),
         seed: u64::from(number) << 40,
         symbols: Arc::new(SymbolTable::default()),
     });
@@ -55,6 +55,7 @@ fn chunk(number: u8) -> Chunk {
             severity: *severity,
             body: format!("plain {number}"),
             attributes: Vec::new(),
+            dropped_attributes: 0,
         };
         let full = LogRecord {
             time_unix_nanos: plain.time_unix_nanos + 10,
@@ -62,6 +63,7 @@ fn chunk(number: u8) -> Chunk {
             severity: *severity,
             body: "a trap: größe\n\tat 🦀".repeat(20),
             attributes: attributes.clone(),
+            dropped_attributes: 0,
         };
         [plain, full]
     });
@@ -121,6 +123,7 @@ pub(super) fn value(value: &Value) -> Json {
         Value::Bool(truth) => json!({ "bool": truth }),
         Value::Int(number) => json!({ "int": number.to_string() }),
         Value::Double(number) => json!({ "double": number }),
+        other => unreachable!("nothing here has {other:?}"),
     }
 }
 
