@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::channel::{Handle, Intake, Message, Offered, OnFull, channel};
+use crate::channel::{Handle, Message, OnFull, channel};
 use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
 use crate::health::{Health, Monitors};
+use crate::intake::{Intake, Offered};
 use crate::limits::Limits;
 use crate::metrics::Sources;
 use crate::sampling::{Sampler, TailSampling};

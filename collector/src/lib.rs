@@ -24,6 +24,11 @@
 //! are those delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]). So
 //! are the points of metrics, by each exporter that takes them.
 //!
+//! # Features
+//!
+//! `opentelemetry` has exporters and processors of OpenTelemetry's own SDK as destinations, for
+//! embedders whose telemetry goes that way already: module `opentelemetry`.
+//!
 //! This crate knows nothing of WebAssembly.
 //!
 //! # Example
@@ -99,14 +104,19 @@ mod collector;
 mod env;
 mod exporter;
 mod health;
+mod intake;
 mod limits;
 mod metrics;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 pub mod otlp;
 mod resource;
 pub mod sampling;
 mod stage;
 mod stats;
 mod transfers;
+
+use std::sync::atomic;
 
 pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};

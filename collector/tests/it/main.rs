@@ -15,6 +15,7 @@ mod grpc;
 mod grpc_faults;
 #[cfg(feature = "grpc")]
 mod grpc_server;
+mod opentelemetry;
 mod sampling;
 mod server;
 mod signals;
