@@ -17,6 +17,9 @@
 //! the same thread asks each source at its interval ([`Builder::metrics`], [`Collector::metrics`]).
 //! [`Collector::shutdown`] delivers what is left and returns a [`Report`].
 //!
+//! On the way, traces may be sampled and cut to a size ([`sampling`]): a stage between the channel and
+//! the exporters holds them until they are over. There is none unless it is asked for.
+//!
 //! Every span and every log record is accounted for: in each report, at any time, those accepted
 //! are those delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]). So
 //! are the points of metrics, by each exporter that takes them.
@@ -24,6 +27,11 @@
 //! Whoever has no spans yet, but is told what begins, happens and ends, makes them with an
 //! [`assembly::Assembler`], and [profiles](assembly::Profile) of them; whoever has values to
 //! measure adds them up in the histograms of [`aggregate`].
+//!
+//! # Features
+//!
+//! `opentelemetry` has exporters and processors of OpenTelemetry's own SDK as destinations, for
+//! embedders whose telemetry goes that way already: module `opentelemetry`.
 //!
 //! This crate knows nothing of WebAssembly.
 //!
@@ -100,18 +108,27 @@ mod collector;
 mod env;
 mod exporter;
 mod health;
+mod intake;
+mod limits;
 mod metrics;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 pub mod otlp;
 mod resource;
+pub mod sampling;
+mod stage;
 mod stats;
 mod transfers;
+
+use std::sync::atomic;
 
 pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};
 pub use env::ListError;
 pub use exporter::Exporter;
 pub use health::{Circuit, Delivery, ExporterHealth, Health, Monitor, SignalHealth};
+pub use limits::{Limits, LimitsError};
 pub use metrics::DEFAULT_METRIC_INTERVAL;
 pub use resource::{Resource, ResourceError};
-pub use stats::{Counts, Dropped, ExporterReport, Report, Signal};
+pub use stats::{Counts, Cut, Dropped, Early, ExporterReport, Flow, Report, Signal, StageReport};
 pub use transfers::{Latency, QueueState, Transfers};

@@ -18,12 +18,15 @@ use crate::transfers::Transfers;
 /// so that no batch is much larger than the others.
 const PART: usize = 512;
 
-/// Posts spans, log records and metrics to an OTLP receiver as HTTP/1.1 with protobuf.
+/// Sends spans, log records and metrics to an OTLP receiver, as HTTP/1.1 with protobuf or as gRPC.
 ///
-/// A request that the receiver answers with 429, 502, 503 or 504, or that fails with
-/// the connection, is sent again, with exponential backoff or after the time the
-/// receiver asks for, for up to five minutes. So a receiver whose answer was lost may get
-/// a batch twice. All else is final. Redirects are not followed.
+/// A request that the receiver answers with 429, 502, 503 or 504, over gRPC with one of the
+/// [retryable codes], or that fails with the connection, is sent again, with exponential backoff or
+/// after the time the receiver asks for (`Retry-After`, `RetryInfo`), for up to five minutes. So a
+/// receiver whose answer was lost may get a batch twice. All else is final. Redirects are not
+/// followed. HTTP goes through the proxies of the environment, gRPC does not.
+///
+/// [retryable codes]: https://opentelemetry.io/docs/specs/otlp/#failures
 ///
 /// While the receiver is slow or away, batches queue up to the bounds in [`Config`]; what
 /// goes beyond is dropped, the newest first, and counted, unless [`Config::when_full`] says
@@ -31,7 +34,7 @@ const PART: usize = 512;
 ///
 /// Each signal has its own batches, queue, retries and thread, which starts when the signal first
 /// occurs; none waits for another. Metrics are sent as soon as they are taken. A receiver that
-/// answers 404 has no place for a signal, as many have for spans only: what it was sent counts as
+/// answers 404 or `UNIMPLEMENTED` has no place for a signal, as many have for spans only: what it was sent counts as
 /// rejected, and the other signals do not notice.
 pub struct OtlpExporter {
     encoder: Encoder,
@@ -158,5 +161,9 @@ impl Exporter for OtlpExporter {
     fn last_error(&self) -> Option<String> {
         let errors: Vec<_> = self.senders().filter_map(Sender::last_error).collect();
         (!errors.is_empty()).then(|| errors.join("; "))
+    }
+
+    fn last_error_of(&self, signal: Signal) -> Option<String> {
+        self.of(signal)?.last_error()
     }
 }
