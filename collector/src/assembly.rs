@@ -33,6 +33,12 @@
 //! is a folded one of the span above, and counted as [dropped](AssemblyDropped). So at any time
 //! `started = emitted + open + dropped` ([`AssemblyCounts::is_balanced`]).
 //!
+//! # Profiles
+//!
+//! Spans of many traces make a [`Profile`]: how often each path of calls was taken and how long it
+//! took, as folded stacks for flame graphs or in pprof's format. A [`ProfileExporter`] gathers one
+//! from the chunks that pass a collector.
+//!
 //! # Example
 //!
 //! An assembler reads no clock and waits for nothing: `now` is an argument, and chunks go where
@@ -80,12 +86,14 @@ mod assembler;
 mod counts;
 mod entry;
 mod events;
+mod profile;
 mod seen;
 mod trace;
 
 pub use assembler::{Assembler, Limits};
 pub use counts::{AssemblyCounts, AssemblyDropped, Defects};
 pub use events::{End, Event, Folded, Start, StreamId, TraceKey};
+pub use profile::{Measure, OTHER, Profile, ProfileExporter, ProfileHandle, Weight};
 
 #[cfg(doc)]
 use crate::event::Chunk;

@@ -24,6 +24,10 @@
 //! are those delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]). So
 //! are the points of metrics, by each exporter that takes them.
 //!
+//! Whoever has no spans yet, but is told what begins, happens and ends, makes them with an
+//! [`assembly::Assembler`], and [profiles](assembly::Profile) of them; whoever has values to
+//! measure adds them up in the histograms of [`aggregate`].
+//!
 //! # Features
 //!
 //! `opentelemetry` has exporters and processors of OpenTelemetry's own SDK as destinations, for

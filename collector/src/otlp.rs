@@ -16,7 +16,7 @@ mod exporter;
 mod log;
 mod metric;
 mod pipeline;
-mod proto;
+pub(crate) mod proto;
 mod queue;
 mod response;
 mod retry;

@@ -20,12 +20,12 @@ pub(super) const fn tag(field: u8, wire_type: u8) -> u8 {
 }
 
 /// How many bytes [`put_varint`] writes.
-pub(super) fn varint_len(value: u64) -> usize {
+pub(crate) fn varint_len(value: u64) -> usize {
     // Seven bits a byte, and one byte for zero.
     ((u64::BITS - (value | 1).leading_zeros()) as usize).div_ceil(7)
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -39,7 +39,7 @@ pub(super) fn field_len(content: usize) -> usize {
 }
 
 /// Writes the tag and length of a field of wire type [`LEN`].
-pub(super) fn put_head(out: &mut Vec<u8>, field: u8, content: usize) {
+pub(crate) fn put_head(out: &mut Vec<u8>, field: u8, content: usize) {
     out.push(tag(field, LEN));
     put_varint(out, content as u64);
 }
@@ -49,7 +49,7 @@ pub(super) fn put_head(out: &mut Vec<u8>, field: u8, content: usize) {
 /// The length comes first and is known last. It has one byte for most messages, so one is left
 /// for it; a longer message is moved to make room for the others. Returns where the content
 /// begins.
-pub(super) fn put_message(
+pub(crate) fn put_message(
     out: &mut Vec<u8>,
     field: u8,
     content: impl FnOnce(&mut Vec<u8>),
@@ -75,7 +75,7 @@ pub(super) fn put_message(
 }
 
 /// Writes a field of wire type [`VARINT`], unless it is zero.
-pub(super) fn put_uint(out: &mut Vec<u8>, field: u8, value: u64) {
+pub(crate) fn put_uint(out: &mut Vec<u8>, field: u8, value: u64) {
     if value != 0 {
         out.push(tag(field, VARINT));
         put_varint(out, value);

@@ -16,6 +16,7 @@ mod grpc_faults;
 #[cfg(feature = "grpc")]
 mod grpc_server;
 mod opentelemetry;
+mod profile;
 mod sampling;
 mod server;
 mod signals;
