@@ -12,6 +12,8 @@ mod batch;
 mod config;
 mod encode;
 mod exporter;
+#[cfg(feature = "http-json")]
+mod json;
 mod log;
 mod metric;
 mod pipeline;
@@ -22,6 +24,7 @@ mod retry;
 mod sender;
 mod template;
 mod transport;
+mod wire;
 
 pub use config::{Compression, Config, ConfigError, Protocol};
 pub use encode::{Encoder, TraceEncoder};

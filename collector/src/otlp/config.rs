@@ -57,7 +57,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_INSECURE`, `OTEL_EXPORTER_OTLP_INSECURE` | `true`: a gRPC endpoint without `http://` or `https://` is spoken to in clear | `false` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS`, `OTEL_EXPORTER_OTLP_HEADERS` | `key=value,…`, percent-encoded | none |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds for one request | 10,000 |
-/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf` or `grpc` | `http/protobuf` |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`, `http/json` or `grpc` | `http/protobuf` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
 /// | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, for logs `OTEL_BLRP_…` | spans, log records in a request | 512 |
 /// | `OTEL_BSP_SCHEDULE_DELAY`, for logs `OTEL_BLRP_…` | milliseconds until a batch that is not full is sent | 5,000; logs 1,000 |

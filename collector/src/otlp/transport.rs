@@ -8,7 +8,9 @@ mod http;
 use std::io;
 use std::time::Duration;
 
-use super::config::{Protocol, SignalConfig};
+#[cfg(feature = "grpc")]
+use super::config::Protocol;
+use super::config::SignalConfig;
 use super::pipeline::Outcome;
 use super::response::PartialSuccess;
 use crate::stats::Signal;
@@ -33,11 +35,11 @@ pub(crate) enum Transport {
 
 impl Transport {
     pub(crate) fn new(config: &SignalConfig) -> Self {
-        match config.protocol {
-            Protocol::HttpProtobuf => Transport::Http(Box::new(Http::new(config))),
-            #[cfg(feature = "grpc")]
-            Protocol::Grpc => Transport::Grpc(Box::new(Grpc::new(config))),
+        #[cfg(feature = "grpc")]
+        if config.protocol == Protocol::Grpc {
+            return Transport::Grpc(Box::new(Grpc::new(config)));
         }
+        Transport::Http(Box::new(Http::new(config)))
     }
 
     /// Closes all connections when called, which ends a request in flight.

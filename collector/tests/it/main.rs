@@ -11,5 +11,7 @@ mod grpc;
 mod grpc_faults;
 #[cfg(feature = "grpc")]
 mod grpc_server;
+#[cfg(feature = "http-json")]
+mod http_json;
 mod server;
 mod signals;

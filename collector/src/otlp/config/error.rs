@@ -54,7 +54,7 @@ pub enum ConfigError {
         input: &'static str,
     },
     /// A protocol of OTLP that this version does not speak.
-    #[error("{input}: `{value}` is not supported, use http/protobuf or grpc")]
+    #[error("{input}: `{value}` is not supported, use http/protobuf, http/json or grpc")]
     Protocol {
         /// The variable.
         input: &'static str,
