@@ -66,6 +66,7 @@ fn build(chunk: &Chunk) -> otlp::ScopeSpans {
             Value::Bool(truth) => any_value::Value::BoolValue(*truth),
             Value::Int(number) => any_value::Value::IntValue(*number),
             Value::Double(number) => any_value::Value::DoubleValue(*number),
+            other => unreachable!("no attribute here is {other:?}"),
         };
         let value = Some(AnyValue { value: Some(value) });
         KeyValue { key: attribute.key.to_string(), value, ..KeyValue::default() }
@@ -76,7 +77,7 @@ fn build(chunk: &Chunk) -> otlp::ScopeSpans {
             trace_id: trace.trace_id.0.to_vec(),
             span_id: trace.span_id(span.number).0.to_vec(),
             parent_span_id: span.parent.map(|n| trace.span_id(n).0.to_vec()).unwrap_or_default(),
-            flags: 1,
+            flags: 0x101,
             name: symbol.name.clone(),
             kind: otlp::span::SpanKind::Internal as i32,
             start_time_unix_nano: span.start_unix_nanos,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::event::Chunk;
+use crate::health::{Health, Monitors};
 use crate::metrics::Ask;
 use crate::stats::{Dropped, Report};
 
@@ -113,6 +114,7 @@ pub struct Handle {
     messages: Sender<Message>,
     intake: Arc<Intake>,
     on_full: OnFull,
+    monitors: Arc<Monitors>,
 }
 
 impl Handle {
@@ -162,6 +164,15 @@ impl Handle {
         self.intake.logs().dropped
     }
 
+    /// Whether the exporters deliver, as [`Collector::health`](crate::Collector::health) says.
+    pub fn health(&self) -> Health {
+        self.monitors.health()
+    }
+
+    pub(crate) fn monitors(&self) -> &Monitors {
+        &self.monitors
+    }
+
     pub(crate) fn intake(&self) -> &Arc<Intake> {
         &self.intake
     }
@@ -172,8 +183,13 @@ impl Handle {
 }
 
 /// A channel that holds this many messages.
-pub(crate) fn channel(capacity: usize, on_full: OnFull) -> (Handle, Receiver<Message>) {
+pub(crate) fn channel(
+    capacity: usize,
+    on_full: OnFull,
+    monitors: Monitors,
+) -> (Handle, Receiver<Message>) {
     // A channel of capacity 0 takes a chunk only while the thread waits for one.
     let (messages, receiver) = crossbeam_channel::bounded(capacity.max(1));
-    (Handle { messages, intake: Arc::default(), on_full }, receiver)
+    let (intake, monitors) = (Arc::default(), Arc::new(monitors));
+    (Handle { messages, intake, on_full, monitors }, receiver)
 }

@@ -10,8 +10,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use crate::channel::{Handle, Intake, Message, Offered, OnFull, channel};
 use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
+use crate::health::{Health, Monitors};
+use crate::limits::Limits;
 use crate::metrics::Sources;
-use crate::stats::{Counts, ExporterReport, Report, Signal};
+use crate::sampling::{Sampler, TailSampling};
+use crate::stage::{Plan, Stage};
+use crate::stats::{Counts, ExporterReport, Flow, Report, Signal};
 
 /// Chunks that wait in the channel before it counts as full.
 const DEFAULT_CAPACITY: usize = 1024;
@@ -24,6 +28,7 @@ const GRACE: Duration = Duration::from_millis(250);
 pub struct Builder {
     exporters: Vec<Box<dyn Exporter>>,
     sources: Sources,
+    plan: Plan,
     capacity: usize,
     on_full: OnFull,
 }
@@ -58,6 +63,43 @@ impl Builder {
         self
     }
 
+    /// Sends only the traces that a sampler lets through, which it is asked by their identities and
+    /// the flags of their parents. Spans of a trace that stands for others have the share as `observe.sampling.ratio`.
+    ///
+    /// What a sampler drops here has been recorded already. An embedder that asks it when a trace
+    /// begins ([`Sampler::is_sampled`]) saves that, too.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.plan.sampler = Some(sampler);
+        self
+    }
+
+    /// Holds traces until they are over, and sends those that [`TailSampling`]'s policies keep. It
+    /// sees what a [`sampler`](Builder::sampler) lets through.
+    pub fn tail_sampling(mut self, sampling: TailSampling) -> Self {
+        self.plan.tail = Some(sampling);
+        self
+    }
+
+    /// Sends so many spans of a trace at the most, and at least one: those that failed, then the
+    /// longest, and the spans above them. Failed ones beyond the cap are no exception.
+    ///
+    /// The others become counts on the next span above them that is sent: `observe.folded.spans`
+    /// (all under it), `observe.folded.errors` (how many of them failed) and `observe.folded.time`
+    /// (seconds of the outermost of them). Log records of a folded span go to that span, too. A trace is
+    /// held until its root has come, in memory in proportion to the cap, or as the bounds of
+    /// [`TailSampling`] allow; of what comes after that, what is left of the cap is sent, and the parents
+    /// of what was.
+    pub fn max_spans_per_trace(mut self, spans: usize) -> Self {
+        self.plan.cap = Some(spans);
+        self
+    }
+
+    /// Cuts what spans and log records have beyond these limits. Without it there are none.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.plan.limits = Some(limits);
+        self
+    }
+
     /// How many chunks the channel holds; 1,024 unless told, and at least one.
     pub fn capacity(mut self, chunks: usize) -> Self {
         self.capacity = chunks;
@@ -75,11 +117,16 @@ impl Builder {
     /// If the operating system refuses a thread, everything that is sent is counted
     /// as `closed` and the report says so.
     pub fn start(self) -> Collector {
-        let (handle, messages) = channel(self.capacity, self.on_full);
+        let monitors = self.exporters.iter().filter_map(|exporter| {
+            exporter.monitor().map(|monitor| (exporter.name().to_owned(), monitor))
+        });
+        let monitors = Monitors(monitors.collect());
+        let (handle, messages) = channel(self.capacity, self.on_full, monitors);
         let names = self.exporters.iter().map(|exporter| exporter.name().to_owned()).collect();
         let worker = Worker {
             exporters: self.exporters,
             sources: self.sources,
+            stage: Stage::new(self.plan).map(Box::new),
             handed: Handed::default(),
             intake: handle.intake().clone(),
         };
@@ -108,6 +155,7 @@ impl Collector {
         Builder {
             exporters: Vec::new(),
             sources: Sources::default(),
+            plan: Plan::default(),
             capacity: DEFAULT_CAPACITY,
             on_full: OnFull::default(),
         }
@@ -133,12 +181,25 @@ impl Collector {
     }
 
     /// Waits until everything that was sent before, and metrics as they are now, is delivered,
-    /// rejected or dropped, at most for `timeout`. Returns whether that is so.
+    /// rejected or dropped, at most for `timeout`. Returns whether that is so. Traces that are held
+    /// are decided on as they are.
+    ///
+    /// This is what OpenTelemetry calls `ForceFlush`.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = after(timeout);
         let (reply, answer) = crossbeam_channel::bounded(1);
         self.handle.messages().send_deadline(Message::Flush { deadline, reply }, deadline).is_ok()
             && answer.recv_deadline(graced(deadline)).unwrap_or(false)
+    }
+
+    /// Whether the exporters deliver: see [`Health`].
+    ///
+    /// # Overhead
+    ///
+    /// Does not wait for the collector's thread, nor for any request: it takes one lock for each
+    /// signal of each exporter, which is never held for longer than a copy takes.
+    pub fn health(&self) -> Health {
+        self.handle.health()
     }
 
     /// What became of everything so far; `None` if the thread does not answer within
@@ -158,6 +219,7 @@ impl Collector {
     pub fn shutdown(mut self, timeout: Duration) -> Report {
         let deadline = after(timeout);
         self.handle.intake().close();
+        self.handle.monitors().closing(deadline);
         let (reply, answer) = crossbeam_channel::bounded(1);
         let message = Message::Shutdown { deadline, reply };
         let sent = self.handle.messages().send_deadline(message, graced(deadline));
@@ -196,8 +258,9 @@ impl Collector {
             logs,
             metrics: Counts::default(),
             last_error: Some(error.to_owned()),
+            errors: Signal::ALL.map(|signal| (signal, error.to_owned())).into(),
         };
-        Report { exporters: self.names.iter().map(report).collect() }
+        Report { exporters: self.names.iter().map(report).collect(), ..Report::default() }
     }
 }
 
@@ -208,6 +271,7 @@ impl Drop for Collector {
             self.handle.intake().close();
             let (reply, _) = crossbeam_channel::bounded(1);
             let deadline = Instant::now();
+            self.handle.monitors().closing(deadline);
             let message = Message::Shutdown { deadline, reply };
             let _ = self.handle.messages().send_deadline(message, graced(deadline));
         }
@@ -218,11 +282,13 @@ impl Drop for Collector {
 struct Worker {
     exporters: Vec<Box<dyn Exporter>>,
     sources: Sources,
+    /// What stands between the channel and the exporters, if anything does.
+    stage: Option<Box<Stage>>,
     handed: Handed,
     intake: Arc<Intake>,
 }
 
-/// How much was given to the exporters.
+/// How much was taken from the channel.
 #[derive(Default)]
 struct Handed {
     spans: u64,
@@ -232,7 +298,7 @@ struct Handed {
 impl Worker {
     fn run(mut self, messages: Receiver<Message>) {
         loop {
-            let message = match self.sources.due() {
+            let message = match self.due() {
                 Some(due) => messages.recv_deadline(due),
                 None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -240,6 +306,9 @@ impl Worker {
             if self.sources.due().is_some() {
                 let metrics = self.sources.ask_due(Instant::now());
                 self.export_metrics(&metrics);
+            }
+            if self.stage.as_ref().is_some_and(|stage| stage.due().is_some()) {
+                self.stage_with(|stage, out| stage.tick(Instant::now(), out));
             }
             let message = match message {
                 Ok(message) => message,
@@ -252,6 +321,7 @@ impl Worker {
                 while let Ok(message) = messages.try_recv() {
                     self.handle_message(message);
                 }
+                self.stage_with(|stage, out| stage.flush(Instant::now(), out));
                 self.ask_all();
                 self.start_delivery();
                 for exporter in &mut self.exporters {
@@ -269,9 +339,10 @@ impl Worker {
 
     fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Chunk(chunk) => self.export(&chunk),
+            Message::Chunk(chunk) => self.take(chunk),
             Message::Source { interval, ask } => self.sources.add(Instant::now(), interval, ask),
             Message::Flush { deadline, reply } => {
+                self.stage_with(|stage, out| stage.flush(Instant::now(), out));
                 self.ask_all();
                 self.start_delivery();
                 for exporter in &mut self.exporters {
@@ -292,11 +363,27 @@ impl Worker {
         }
     }
 
-    fn export(&mut self, chunk: &Chunk) {
+    /// When something is to be done even if no message comes.
+    fn due(&self) -> Option<Instant> {
+        let stage = self.stage.as_ref().and_then(|stage| stage.due());
+        [self.sources.due(), stage].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, chunk: Chunk) {
         self.handed.spans += chunk.spans.len() as u64;
         self.handed.logs += chunk.logs.len() as u64;
-        for exporter in &mut self.exporters {
-            exporter.export(chunk);
+        if self.stage.is_some() {
+            self.stage_with(|stage, out| stage.push(Instant::now(), chunk, out));
+        } else {
+            export(&mut self.exporters, &chunk);
+        }
+    }
+
+    /// Lets the stage, if there is one, give chunks to the exporters.
+    fn stage_with(&mut self, run: impl FnOnce(&mut Stage, &mut dyn FnMut(&Chunk))) {
+        let Worker { stage, exporters, .. } = self;
+        if let Some(stage) = stage {
+            run(stage, &mut |chunk| export(exporters, chunk));
         }
     }
 
@@ -327,27 +414,49 @@ impl Worker {
     /// What the exporters say, with what happened before the chunks reached them.
     fn report(&self, channel: Channel) -> Report {
         let (spans, logs) = (self.intake.spans(), self.intake.logs());
+        let stage = self.stage.as_ref().map(|stage| stage.report()).unwrap_or_default();
         let report = |exporter: &dyn Exporter| {
-            let counts_of = |signal, offered, handed| {
+            let counts_of = |signal, offered, handed, flow| {
                 let counts = exporter.counts_of(signal);
-                counts.map(|counts| whole(counts, offered, handed, channel)).unwrap_or_default()
+                let whole = |counts| whole(counts, offered, handed, flow, channel);
+                counts.map(whole).unwrap_or_default()
             };
             ExporterReport {
                 name: exporter.name().to_owned(),
-                counts: counts_of(Signal::Traces, spans, self.handed.spans),
-                logs: counts_of(Signal::Logs, logs, self.handed.logs),
+                counts: counts_of(Signal::Traces, spans, self.handed.spans, stage.spans),
+                logs: counts_of(Signal::Logs, logs, self.handed.logs, stage.logs),
                 metrics: exporter.counts_of(Signal::Metrics).unwrap_or_default(),
                 last_error: exporter.last_error(),
+                errors: Signal::ALL
+                    .iter()
+                    .filter_map(|signal| Some((*signal, exporter.last_error_of(*signal)?)))
+                    .collect(),
             }
         };
-        Report { exporters: self.exporters.iter().map(|exporter| report(&**exporter)).collect() }
+        let exporters = self.exporters.iter().map(|exporter| report(&**exporter)).collect();
+        Report { exporters, stage }
     }
 }
 
-/// The counts of an exporter and what came before it: what was offered, less what it was handed.
-fn whole(mut counts: Counts, offered: Offered, handed: u64, channel: Channel) -> Counts {
+/// Gives a chunk to each exporter.
+fn export(exporters: &mut [Box<dyn Exporter>], chunk: &Chunk) {
+    for exporter in exporters {
+        exporter.export(chunk);
+    }
+}
+
+/// The counts of an exporter and what came before it: what was offered, less what was taken from the
+/// channel, and what the stage holds of that. What the stage keeps back was never for an exporter.
+fn whole(
+    mut counts: Counts,
+    offered: Offered,
+    handed: u64,
+    flow: Flow,
+    channel: Channel,
+) -> Counts {
     let in_channel = offered.number - offered.dropped.total() - handed;
-    counts.accepted = offered.number;
+    counts.accepted = offered.number - flow.kept_back();
+    counts.queued += flow.held;
     counts.dropped.channel_full += offered.dropped.channel_full;
     counts.dropped.closed += offered.dropped.closed;
     match channel {

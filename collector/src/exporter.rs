@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use crate::event::{Chunk, Metric};
+use crate::health::Monitor;
 use crate::stats::{Counts, Signal};
+use crate::transfers::Transfers;
 
 /// A destination of spans and, if it likes, of log records and metrics.
 ///
@@ -64,6 +66,30 @@ pub trait Exporter: Send {
         }
     }
 
+    /// What the delivery of a signal took so far, and what waits for it; `None` without an
+    /// implementation, and where nothing is sent.
+    fn transfers(&self, signal: Signal) -> Option<Transfers> {
+        let _ = signal;
+        None
+    }
+
+    /// What may be asked of this exporter, and told to it, from other threads than the
+    /// collector's. Called once, before anything else; without an implementation, nothing.
+    fn monitor(&self) -> Option<Monitor> {
+        None
+    }
+
     /// The last thing that went wrong, in one line; `None` if nothing ever did.
     fn last_error(&self) -> Option<String>;
+
+    /// The last thing that went wrong with a signal, in one line.
+    ///
+    /// Without an implementation this is [`Exporter::last_error`] for spans, and `None` for
+    /// anything else.
+    fn last_error_of(&self, signal: Signal) -> Option<String> {
+        match signal {
+            Signal::Traces => self.last_error(),
+            Signal::Logs | Signal::Metrics => None,
+        }
+    }
 }

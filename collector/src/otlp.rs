@@ -10,6 +10,7 @@
 mod attributes;
 mod batch;
 mod config;
+mod detail;
 mod encode;
 mod exporter;
 #[cfg(feature = "http-json")]
@@ -24,6 +25,7 @@ mod retry;
 mod sender;
 mod template;
 mod transport;
+mod vitals;
 mod wire;
 
 pub use config::{Compression, Config, ConfigError, Protocol};
@@ -31,3 +33,4 @@ pub use encode::{Encoder, TraceEncoder};
 pub use exporter::OtlpExporter;
 pub use log::put_log;
 pub use metric::put_metric;
+pub use queue::WhenFull;

@@ -226,7 +226,14 @@ impl Inner {
         };
         let Some(trace) = &mut self.trace else { return };
         let time_unix_nanos = trace.scale.unix_nanos(now);
-        trace.add_log(LogRecord { time_unix_nanos, span, severity, body, attributes });
+        trace.add_log(LogRecord {
+            time_unix_nanos,
+            span,
+            severity,
+            body,
+            attributes,
+            dropped_attributes: 0,
+        });
     }
 }
 

@@ -88,6 +88,7 @@ impl Observer {
             .collect();
         spans.push(record(0, start, end, root_status, root));
         let symbols = Arc::new(SymbolTable::default());
+        let parent = parent.map(Into::into);
         let trace = Arc::new(TraceInfo { trace_id, parent, seed: random(), symbols });
         sink.send(Chunk { trace, spans, logs: Vec::new() });
         made

@@ -109,7 +109,8 @@ impl Failure {
             // "Source code attributes" of the semantic conventions.
             attributes.push(Attribute::new("code.stacktrace", stacktrace));
         }
-        SpanDetail { name: None, status_message: self.message.clone(), attributes }
+        let status_message = self.message.clone();
+        SpanDetail { status_message, attributes, ..SpanDetail::default() }
     }
 
     /// What the log says of it: "Semantic conventions for exceptions in logs".

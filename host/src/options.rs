@@ -68,6 +68,6 @@ impl TraceOptions {
     /// What a span of these options will say, where it is no root.
     pub(crate) fn into_detail(self) -> SpanDetail {
         let (name, attributes) = (Some(self.name), self.attributes);
-        SpanDetail { name, status_message: String::new(), attributes }
+        SpanDetail { name, attributes, ..SpanDetail::default() }
     }
 }

@@ -131,7 +131,12 @@ impl Inner {
         self.unexplained_ticks = scale.ticks(UNEXPLAINED_NANOS);
         let symbols = Arc::clone(&self.module.functions.symbols);
         self.trace = Some(Box::new(Active {
-            info: Arc::new(TraceInfo { trace_id, parent, seed: random(), symbols }),
+            info: Arc::new(TraceInfo {
+                trace_id,
+                parent: parent.map(Into::into),
+                seed: random(),
+                symbols,
+            }),
             start: self.now(),
             sink: shared.sink.clone().filter(|_| sampled),
             scale,
@@ -155,8 +160,9 @@ impl Inner {
         let mut attributes = options.attributes;
         attributes.push(Attribute::new("wasm.trace.mode", mode.name()));
         attributes.extend(options.tenant.map(|tenant| Attribute::new("wasm.tenant", tenant)));
-        let (name, status_message) = (Some(options.name), String::new());
-        self.open_host(SpanDetail { name, status_message, attributes }, true);
+        let name = Some(options.name);
+        let detail = SpanDetail { name, attributes, ..SpanDetail::default() };
+        self.open_host(detail, true);
         // The root takes the number 0.
         let _ = self.number_open();
     }
@@ -418,9 +424,9 @@ pub(crate) struct Taken {
 /// Why the span failed that a guest left by an exit status.
 fn exited(status: i32) -> SpanDetail {
     SpanDetail {
-        name: None,
         status_message: format!("exited with status {status}"),
         attributes: vec![Attribute::new("error.type", "exit")],
+        ..SpanDetail::default()
     }
 }
 

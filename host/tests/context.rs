@@ -68,8 +68,7 @@ impl Exporter for Kept {
             let symbol = span.symbol.and_then(|id| trace.symbols.get(id));
             let own = span.detail.as_ref().and_then(|detail| detail.name.clone());
             let name = symbol.map(|symbol| symbol.name.clone()).or(own).expect("a name");
-            let parent = span.parent.map(|number| trace.span_id(number)).or(trace.parent);
-            (trace.trace_id, trace.span_id(span.number), parent, name)
+            (trace.trace_id, trace.span_id(span.number), trace.parent_id(span), name)
         }));
     }
 

@@ -1,6 +1,7 @@
 //! What arrives at a backend: a real collector takes it, an independent decoder reads
 //! it, and every field is what was recorded.
 
+mod beyond;
 mod signals;
 
 use std::collections::BTreeMap;
@@ -40,15 +41,10 @@ impl Drop for Process {
     }
 }
 
-/// An OTLP/HTTP endpoint that keeps each request in a file of `folder`.
-fn capture(folder: &Path) -> (Process, u16) {
-    let mut child = Command::new("python3")
-        .arg(repository().join("tests/oracle/capture.py"))
-        .arg("0")
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 is there");
+/// Starts a server that says on which port it listens.
+fn listening(command: &mut Command) -> (Process, u16) {
+    let child = command.stdout(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut line = String::new();
     let stdout = child.stdout.take().expect("it is piped");
     BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
@@ -56,20 +52,42 @@ fn capture(folder: &Path) -> (Process, u16) {
     (Process(child), port.unwrap_or_else(|| panic!("no port: {line}")))
 }
 
+/// An OTLP/HTTP endpoint that keeps each request in a file of `folder`.
+fn capture(folder: &Path) -> (Process, u16) {
+    capture_with(&[], folder)
+}
+
+/// The same with options.
+fn capture_with(options: &[&str], folder: &Path) -> (Process, u16) {
+    let script = repository().join("tests/oracle/capture.py");
+    listening(Command::new("python3").arg(script).args(options).arg("0").arg(folder))
+}
+
+/// A port of the loopback interface that nobody listens on.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    listener.expect("the loopback interface").port()
+}
+
+/// Waits until somebody listens.
+fn wait_for(port: u16) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "nobody listens on port {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A real collector that forwards what it gets to `port`.
 fn rotel(port: u16) -> (Process, u16) {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback");
+    let http = free_port();
     let child = Command::new(repository().join("tests/oracle/rotel"))
-        .args([free.port().to_string(), "0".to_owned(), format!("http://127.0.0.1:{port}")])
+        .args([http.to_string(), "0".to_owned(), format!("http://127.0.0.1:{port}")])
         .stdout(Stdio::null())
         .spawn()
         .expect("rotel is there");
-    let end = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(free).is_err() {
-        assert!(Instant::now() < end, "rotel does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    (Process(child), free.port())
+    wait_for(http);
+    (Process(child), http)
 }
 
 /// The spans, log records or metrics in the requests that were kept, as the official Python
@@ -111,7 +129,6 @@ impl Exporter for Kept {
             let detail = span.detail.as_deref();
             let symbol = span.symbol.map(|id| trace.symbols.get(id).expect("a known symbol"));
             let name = symbol.map(|symbol| symbol.name.clone());
-            let parent = span.parent.map(|number| trace.span_id(number)).or(trace.parent);
             let shared = symbol.into_iter().flat_map(|symbol| &symbol.attributes);
             let own = detail.into_iter().flat_map(|detail| &detail.attributes);
             let attributes = shared.chain(own).map(|attribute| {
@@ -120,7 +137,7 @@ impl Exporter for Kept {
             });
             let kept = Span {
                 trace: trace.trace_id.to_string(),
-                parent: parent.map(|id| id.to_string()).unwrap_or_default(),
+                parent: trace.parent_id(span).map(|id| id.to_string()).unwrap_or_default(),
                 name: name.or_else(|| detail?.name.clone()).expect("each span has a name"),
                 start: span.start_unix_nanos.to_string(),
                 end: span.end_unix_nanos.to_string(),
@@ -314,4 +331,52 @@ fn the_command_delivers_what_it_says() {
             assert!(names.contains(&name), "{name}: {names:?}");
         }
     }
+}
+
+/// Many backends take spans only. What they refuse is told, with how to spare the requests.
+#[test]
+fn the_command_tells_of_each_signal_that_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (captor, port) = capture_with(&["--only", "/v1/traces"], folder.path());
+    let url = format!("http://127.0.0.1:{port}");
+    let told = |quiet: bool, variables: &[(&str, &str)]| {
+        let mut command = observe();
+        command.args(["run", "examples/annotated.wasm", "--invoke", "fail", "--otlp", &url]);
+        command.args(quiet.then_some("--quiet")).envs(variables.iter().copied());
+        let result = output(&mut command, b"");
+        assert_eq!(result.status.code(), Some(134), "{}", stderr(&result));
+        let shown = stderr(&result);
+        let lines = shown.lines().filter(|line| line.contains(&url)).map(str::to_owned);
+        lines.collect::<Vec<_>>()
+    };
+
+    let spans = format!("{url}/v1/traces: 5 spans delivered");
+    let logs = format!(
+        "observe: {url}/v1/logs: 0 of 1 log record delivered, 1 rejected (404 Not Found); \
+         OTEL_LOGS_EXPORTER=none sends none"
+    );
+    let metrics = |line: &str| {
+        let points = line.strip_prefix(&format!("observe: {url}/v1/metrics: 0 of "));
+        let points = points.unwrap_or_else(|| panic!("{line}"));
+        let (points, rest) = points.split_once(' ').expect("a number");
+        let expected = format!(
+            "metric points delivered, {points} rejected (404 Not Found); \
+             OTEL_METRICS_EXPORTER=none sends none"
+        );
+        assert_eq!(rest, expected);
+    };
+    let lines = told(false, &[]);
+    assert_eq!(lines[..2], [spans.clone(), logs.clone()]);
+    metrics(&lines[2]);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+
+    let lines = told(true, &[]);
+    assert_eq!(lines[0], logs);
+    metrics(&lines[1]);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+
+    let none = [("OTEL_LOGS_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "none")];
+    assert_eq!(told(false, &none), [spans]);
+    assert!(told(true, &none).is_empty());
+    captor.terminate();
 }

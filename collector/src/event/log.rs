@@ -35,7 +35,7 @@ impl Severity {
 }
 
 /// What was logged.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogRecord {
     /// Nanoseconds since the Unix epoch at which it was written.
     pub time_unix_nanos: u64,
@@ -47,4 +47,6 @@ pub struct LogRecord {
     pub body: String,
     /// What else is known of it.
     pub attributes: Vec<Attribute>,
+    /// How many attributes it had beside these, before a limit.
+    pub dropped_attributes: u32,
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::proto::{attribute_len, field_len, put_attribute, put_head, put_string, string_len};
+use super::attributes::{attribute_len, put_attribute};
+use super::proto::{field_len, put_head, put_string, string_len};
 use crate::event::Attribute;
 use crate::resource::Resource;
 use crate::stats::Signal;

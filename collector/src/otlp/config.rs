@@ -15,7 +15,7 @@ use ureq::http::{HeaderName, HeaderValue, Uri};
 
 use self::variables::Variables;
 use super::batch::BatchLimits;
-use super::queue::QueueLimits;
+use super::queue::{QueueLimits, WhenFull};
 use crate::env;
 use crate::metrics::DEFAULT_METRIC_INTERVAL;
 use crate::stats::Signal;
@@ -169,6 +169,15 @@ impl Config {
     /// How often to ask for metrics, for [`Builder::metrics`](crate::Builder::metrics).
     pub fn metric_interval(&self) -> Duration {
         self.metric_interval
+    }
+
+    /// What becomes of a batch for which the queue of its signal has no room;
+    /// [`WhenFull::DropNew`] unless told.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        for config in [&mut self.traces, &mut self.logs, &mut self.metrics].into_iter().flatten() {
+            config.queue.when_full = when_full;
+        }
+        self
     }
 
     pub(crate) fn of(&self, signal: Signal) -> Option<&SignalConfig> {

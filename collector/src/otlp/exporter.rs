@@ -5,12 +5,14 @@ use std::time::Instant;
 use super::config::Config;
 use super::encode::Encoder;
 use super::log::put_log;
-use super::metric::{points, put_part};
-use super::sender::Sender;
+use super::metric::put_part;
+use super::sender::{Sender, Watch};
 use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
+use crate::health::Monitor;
 use crate::resource::Resource;
 use crate::stats::{Counts, Signal};
+use crate::transfers::Transfers;
 
 /// The points of a metric that are put together. Those of one with more are told in several parts,
 /// so that no batch is much larger than the others.
@@ -27,7 +29,8 @@ const PART: usize = 512;
 /// [retryable codes]: https://opentelemetry.io/docs/specs/otlp/#failures
 ///
 /// While the receiver is slow or away, batches queue up to the bounds in [`Config`]; what
-/// goes beyond is dropped, the newest first, and counted.
+/// goes beyond is dropped, the newest first, and counted, unless [`Config::when_full`] says
+/// otherwise.
 ///
 /// Each signal has its own batches, queue, retries and thread, which starts when the signal first
 /// occurs; none waits for another. Metrics are sent as soon as they are taken. A receiver that
@@ -105,17 +108,19 @@ impl Exporter for OtlpExporter {
 
     fn export_metrics(&mut self, metrics: &[Metric]) {
         let Some(sender) = &mut self.metrics else { return };
-        if metrics.iter().all(|metric| points(metric).is_empty()) {
+        if metrics.iter().all(|metric| metric.data.is_empty()) {
             return;
         }
         let now = Instant::now();
         sender.push(|pipeline| {
             for metric in metrics {
-                for part in points(metric).chunks(PART) {
+                let points = metric.data.len();
+                for start in (0..points).step_by(PART) {
+                    let part = start..points.min(start + PART);
                     pipeline.push(now, part.len(), |out| put_part(metric, part, out));
                 }
             }
-            pipeline.flush();
+            pipeline.flush(now);
             true
         });
     }
@@ -140,9 +145,25 @@ impl Exporter for OtlpExporter {
         self.of(signal).map(Sender::counts)
     }
 
+    fn transfers(&self, signal: Signal) -> Option<Transfers> {
+        self.of(signal).map(Sender::transfers)
+    }
+
+    fn monitor(&self) -> Option<Monitor> {
+        let asked: Vec<_> = self.senders().map(Sender::watch).collect();
+        let told = asked.clone();
+        let health = move || asked.iter().map(Watch::health).collect();
+        let closing = move |deadline| told.iter().for_each(|watch| watch.closing(deadline));
+        Some(Monitor::new(health).on_closing(closing))
+    }
+
     /// The last error of each signal that had one, traces first.
     fn last_error(&self) -> Option<String> {
         let errors: Vec<_> = self.senders().filter_map(Sender::last_error).collect();
         (!errors.is_empty()).then(|| errors.join("; "))
+    }
+
+    fn last_error_of(&self, signal: Signal) -> Option<String> {
+        self.of(signal)?.last_error()
     }
 }

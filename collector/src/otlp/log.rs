@@ -3,7 +3,9 @@
 //! [`logs.proto`]: https://github.com/open-telemetry/opentelemetry-proto/blob/v1.7.0/opentelemetry/proto/logs/v1/logs.proto
 
 use super::attributes::put_attributes;
-use super::proto::{FIXED32, LEN, VARINT, put_fixed64, put_head, put_message, put_string, tag};
+use super::proto::{
+    LEN, VARINT, put_fixed32, put_fixed64, put_head, put_message, put_string, put_uint, tag,
+};
 use crate::event::{LogRecord, TraceInfo};
 
 /// `ScopeLogs.log_records`.
@@ -18,6 +20,10 @@ const SEVERITY_TEXT: u8 = 3;
 const BODY: u8 = 5;
 /// `LogRecord.attributes`.
 const ATTRIBUTES: u8 = 6;
+/// `LogRecord.dropped_attributes_count`.
+const DROPPED_ATTRIBUTES: u8 = 7;
+/// `LogRecord.flags`.
+const FLAGS: u8 = 8;
 /// `LogRecord.trace_id`.
 const TRACE_ID: u8 = 9;
 /// `LogRecord.span_id`.
@@ -26,9 +32,6 @@ const SPAN_ID: u8 = 10;
 const OBSERVED_TIME: u8 = 11;
 /// `AnyValue.string_value`.
 const STRING_VALUE: u8 = 1;
-
-/// `LogRecord.flags` and its value: the `sampled` flag of W3C Trace Context, as its span has it.
-const FLAGS: [u8; 5] = [tag(8, FIXED32), 0x01, 0, 0, 0];
 
 /// Appends a log record to `out`, as a field of a `ScopeLogs` message. The host sees a record
 /// when it is written, so it is observed at its own time.
@@ -43,7 +46,8 @@ pub fn put_log(trace: &TraceInfo, log: &LogRecord, out: &mut Vec<u8>) {
             out.extend_from_slice(log.body.as_bytes());
         });
         put_attributes(out, ATTRIBUTES, &log.attributes);
-        out.extend_from_slice(&FLAGS);
+        put_uint(out, DROPPED_ATTRIBUTES, log.dropped_attributes.into());
+        put_fixed32(out, FLAGS, trace.trace_flags().0.into());
         out.extend_from_slice(&[tag(TRACE_ID, LEN), 16]);
         out.extend_from_slice(&trace.trace_id.0);
         if let Some(span) = log.span {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::batch::{Batch, Batcher};
 use super::queue::Queue;
 use super::retry::{Backoff, MAX_ELAPSED};
+use super::vitals::Vitals;
 use crate::stats::Counts;
+use crate::transfers::QueueState;
 
 /// What the sender has to do.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub(crate) struct Pipeline {
     aborted: bool,
     /// Without `queued`, which is counted where the items are.
     counts: Counts,
+    vitals: Vitals,
     last_error: Option<String>,
 }
 
@@ -65,6 +68,7 @@ impl Pipeline {
             closing: None,
             aborted: false,
             counts: Counts::default(),
+            vitals: Vitals::default(),
             last_error: None,
         }
     }
@@ -85,7 +89,7 @@ impl Pipeline {
         let first = self.batcher.items() == 0;
         match self.batcher.push(now, items, put) {
             Some(batch) => {
-                self.enqueue(batch);
+                self.enqueue(now, batch);
                 true
             }
             // The sender has to know when the new batch is due.
@@ -94,15 +98,15 @@ impl Pipeline {
     }
 
     /// Makes everything ready to be sent.
-    pub(crate) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self, now: Instant) {
         if let Some(batch) = self.batcher.finish() {
-            self.enqueue(batch);
+            self.enqueue(now, batch);
         }
     }
 
     /// As [`Pipeline::flush`], and what is not settled by the deadline will be dropped.
-    pub(crate) fn close(&mut self, deadline: Instant) {
-        self.flush();
+    pub(crate) fn close(&mut self, now: Instant, deadline: Instant) {
+        self.flush(now);
         self.closing = Some(deadline);
     }
 
@@ -123,7 +127,7 @@ impl Pipeline {
     /// What the sender has to do now.
     pub(crate) fn next(&mut self, now: Instant) -> Step {
         if self.batcher.due().is_some_and(|due| due <= now) {
-            self.flush();
+            self.flush(now);
         }
         if self.aborted {
             return Step::Stop;
@@ -148,6 +152,7 @@ impl Pipeline {
         let Some(mut attempt) = self.again.take().or_else(queued) else {
             return Step::Wait(None);
         };
+        self.vitals.sent(now, attempt.batch.body().len(), attempt.first.is_some());
         attempt.first.get_or_insert(now);
         self.in_flight = attempt.batch.items;
         Step::Send(attempt)
@@ -160,8 +165,10 @@ impl Pipeline {
             return;
         }
         let items = std::mem::take(&mut self.in_flight);
+        self.vitals.ended(now);
         match outcome {
             Outcome::Delivered { rejected, note } => {
+                self.vitals.taken(now);
                 let rejected = rejected.min(items);
                 self.counts.rejected += rejected;
                 self.counts.delivered += items - rejected;
@@ -169,17 +176,22 @@ impl Pipeline {
                 self.backoff.succeeded();
             }
             Outcome::Refused { error } => {
+                self.vitals.answered();
+                self.vitals.erred(&error);
+                self.vitals.lost(now);
                 self.counts.dropped.refused += items;
                 self.last_error = Some(error);
                 self.backoff.succeeded();
             }
             Outcome::Failed { error, retry_after } => {
-                self.last_error = Some(error);
                 self.backoff.failed(now, retry_after);
+                self.vitals.failed(now, &error, self.backoff.not_before());
+                self.last_error = Some(error);
                 if attempt.first.is_none_or(|first| now.duration_since(first) < MAX_ELAPSED) {
                     self.again = Some(attempt);
                     return;
                 }
+                self.vitals.lost(now);
                 self.counts.dropped.retries_exhausted += items;
             }
         }
@@ -191,6 +203,12 @@ impl Pipeline {
         self.in_flight > 0
     }
 
+    /// Whether whoever pushes may go on. When nothing is taken any more there is nothing to
+    /// wait for.
+    pub(crate) fn has_room(&self) -> bool {
+        self.aborted || self.queue.has_room()
+    }
+
     /// When a shutdown ends, if there is one.
     pub(crate) fn closing(&self) -> Option<Instant> {
         self.closing
@@ -200,18 +218,28 @@ impl Pipeline {
         Counts { queued: self.queued(), ..self.counts }
     }
 
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    pub(crate) fn queue_state(&self) -> QueueState {
+        self.queue.state()
+    }
+
     pub(crate) fn last_error(&self) -> Option<String> {
         self.last_error.clone()
     }
 
     pub(crate) fn set_error(&mut self, error: String) {
+        self.vitals.erred(&error);
         self.last_error = Some(error);
     }
 
-    fn enqueue(&mut self, batch: Batch) {
-        if let Err(batch) = self.queue.push(batch) {
-            self.counts.dropped.queue_full += batch.items;
-            self.batcher.reuse(batch.into_buffer());
+    fn enqueue(&mut self, now: Instant, batch: Batch) {
+        for dropped in self.queue.push(batch) {
+            self.vitals.lost(now);
+            self.counts.dropped.queue_full += dropped.items;
+            self.batcher.reuse(dropped.into_buffer());
         }
     }
 

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::{Attempt, Outcome, Pipeline, Step};
 use crate::otlp::batch::{BatchLimits, Batcher};
-use crate::otlp::queue::{Queue, QueueLimits};
+use crate::otlp::queue::{Queue, QueueLimits, WhenFull};
 use crate::otlp::retry::{Backoff, MAX_ELAPSED};
 use crate::resource::Resource;
 use crate::stats::{Counts, Dropped};
@@ -11,9 +11,13 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Batches of 2 items or 5 seconds, a queue of 6 items.
 fn pipeline() -> Pipeline {
+    pipeline_with(WhenFull::DropNew)
+}
+
+fn pipeline_with(when_full: WhenFull) -> Pipeline {
     let limits = BatchLimits { items: 2, bytes: 1 << 20, delay: 5 * SECOND };
     let batcher = Batcher::new(limits, &Resource::new());
-    let queue = Queue::new(QueueLimits { items: 6, bytes: 1 << 20 });
+    let queue = Queue::new(QueueLimits { items: 6, bytes: 1 << 20, when_full });
     Pipeline::new(batcher, queue, Backoff::new(1))
 }
 
@@ -85,6 +89,50 @@ fn what_does_not_fit_into_the_queue_is_counted() {
     push(&mut pipeline, now, 11);
     let dropped = Dropped { queue_full: 4, ..Dropped::default() };
     assert_counts(&pipeline, Counts { accepted: 11, queued: 7, dropped, ..Counts::default() });
+}
+
+#[test]
+fn what_was_there_first_is_dropped_where_asked_for() {
+    let (mut pipeline, now) = (pipeline_with(WhenFull::DropOld), Instant::now());
+    push(&mut pipeline, now, 2);
+    // What is being sent is not in the queue.
+    let sending = send(&mut pipeline, now);
+    for _ in 0..4 {
+        pipeline.push(now, 1, |out| out.push(b'a'));
+    }
+    for _ in 0..4 {
+        pipeline.push(now, 1, |out| out.push(b'b'));
+    }
+    let dropped = Dropped { queue_full: 2, ..Dropped::default() };
+    assert_counts(&pipeline, Counts { accepted: 10, queued: 8, dropped, ..Counts::default() });
+    pipeline.settle(now, sending, delivered());
+    for expected in [b"aa", b"bb", b"bb"] {
+        let attempt = send(&mut pipeline, now);
+        assert!(attempt.batch.body().ends_with(expected));
+        pipeline.settle(now, attempt, delivered());
+    }
+    let counts = Counts { accepted: 10, delivered: 8, dropped, ..Counts::default() };
+    assert_counts(&pipeline, counts);
+}
+
+#[test]
+fn whoever_pushes_may_go_on_when_there_is_room_or_nothing_to_wait_for() {
+    let (mut pipeline, now) = (pipeline_with(WhenFull::Block), Instant::now());
+    push(&mut pipeline, now, 10);
+    assert_counts(&pipeline, Counts { accepted: 10, queued: 10, ..Counts::default() });
+    let mut taken = 0;
+    while !pipeline.has_room() {
+        let attempt = send(&mut pipeline, now);
+        pipeline.settle(now, attempt, delivered());
+        taken += 1;
+    }
+    assert_eq!(taken, 3);
+    push(&mut pipeline, now, 10);
+    assert!(!pipeline.has_room());
+    pipeline.abort();
+    assert!(pipeline.has_room());
+    let dropped = Dropped { undelivered: 14, ..Dropped::default() };
+    assert_counts(&pipeline, Counts { accepted: 20, delivered: 6, dropped, ..Counts::default() });
 }
 
 #[test]
@@ -160,7 +208,7 @@ fn a_receiver_cannot_reject_more_than_it_got() {
 fn a_shutdown_sends_the_rest_and_stops() {
     let (mut pipeline, now) = (pipeline(), Instant::now());
     push(&mut pipeline, now, 3);
-    pipeline.close(now + SECOND);
+    pipeline.close(now, now + SECOND);
     for items in [2, 1] {
         let attempt = send(&mut pipeline, now);
         assert_eq!(attempt.batch.items, items);
@@ -175,7 +223,7 @@ fn a_shutdown_gives_up_at_its_deadline_or_when_no_retry_fits() {
     for (retry_after, later) in [(None, SECOND), (Some(2 * SECOND), Duration::ZERO)] {
         let (mut pipeline, now) = (pipeline(), Instant::now());
         push(&mut pipeline, now, 5);
-        pipeline.close(now + SECOND);
+        pipeline.close(now, now + SECOND);
         let attempt = send(&mut pipeline, now);
         pipeline.settle(now, attempt, failed(retry_after));
         assert!(matches!(pipeline.next(now + later), Step::Stop));
@@ -188,7 +236,7 @@ fn a_shutdown_gives_up_at_its_deadline_or_when_no_retry_fits() {
 fn a_shutdown_retries_as_long_as_there_is_time() {
     let (mut pipeline, now) = (pipeline(), Instant::now());
     push(&mut pipeline, now, 2);
-    pipeline.close(now + 2 * SECOND);
+    pipeline.close(now, now + 2 * SECOND);
     let attempt = send(&mut pipeline, now);
     pipeline.settle(now, attempt, failed(Some(SECOND)));
     assert_eq!(wait(&mut pipeline, now), Some(now + SECOND));

@@ -4,8 +4,6 @@
 //!
 //! [protobuf wire format]: https://protobuf.dev/programming-guides/encoding/
 
-use crate::event::{Attribute, Value};
-
 /// Wire type of integers.
 pub(super) const VARINT: u8 = 0;
 /// Wire type of 8 bytes.
@@ -49,8 +47,13 @@ pub(super) fn put_head(out: &mut Vec<u8>, field: u8, content: usize) {
 /// Writes a field that holds a message, of which `content` appends what is in it.
 ///
 /// The length comes first and is known last. It has one byte for most messages, so one is left
-/// for it; a longer message is moved to make room for the others.
-pub(super) fn put_message(out: &mut Vec<u8>, field: u8, content: impl FnOnce(&mut Vec<u8>)) {
+/// for it; a longer message is moved to make room for the others. Returns where the content
+/// begins.
+pub(super) fn put_message(
+    out: &mut Vec<u8>,
+    field: u8,
+    content: impl FnOnce(&mut Vec<u8>),
+) -> usize {
     out.push(tag(field, LEN));
     let at = out.len();
     out.push(0);
@@ -68,6 +71,23 @@ pub(super) fn put_message(out: &mut Vec<u8>, field: u8, content: impl FnOnce(&mu
         length >>= 7;
     }
     out[at + more] = length as u8;
+    start + more
+}
+
+/// Writes a field of wire type [`VARINT`], unless it is zero.
+pub(super) fn put_uint(out: &mut Vec<u8>, field: u8, value: u64) {
+    if value != 0 {
+        out.push(tag(field, VARINT));
+        put_varint(out, value);
+    }
+}
+
+/// Writes a field of wire type [`FIXED32`], unless it is zero.
+pub(super) fn put_fixed32(out: &mut Vec<u8>, field: u8, value: u32) {
+    if value != 0 {
+        out.push(tag(field, FIXED32));
+        out.extend_from_slice(&value.to_le_bytes());
+    }
 }
 
 /// Writes a field of wire type [`FIXED64`], unless it is zero.
@@ -87,49 +107,6 @@ pub(super) fn put_string(out: &mut Vec<u8>, field: u8, text: &str) {
     if !text.is_empty() {
         put_head(out, field, text.len());
         out.extend_from_slice(text.as_bytes());
-    }
-}
-
-/// The length of a field that holds a `KeyValue`.
-pub(super) fn attribute_len(attribute: &Attribute) -> usize {
-    field_len(key_value_len(attribute))
-}
-
-/// Writes a field that holds a `KeyValue` ([common.proto]).
-///
-/// [common.proto]: https://github.com/open-telemetry/opentelemetry-proto/blob/v1.7.0/opentelemetry/proto/common/v1/common.proto
-pub(super) fn put_attribute(out: &mut Vec<u8>, field: u8, attribute: &Attribute) {
-    put_head(out, field, key_value_len(attribute));
-    put_string(out, 1, &attribute.key);
-    put_head(out, 2, any_value_len(&attribute.value));
-    match &attribute.value {
-        Value::String(text) => {
-            put_head(out, 1, text.len());
-            out.extend_from_slice(text.as_bytes());
-        }
-        Value::Bool(truth) => out.extend_from_slice(&[tag(2, VARINT), u8::from(*truth)]),
-        Value::Int(number) => {
-            out.push(tag(3, VARINT));
-            put_varint(out, number.cast_unsigned());
-        }
-        Value::Double(number) => {
-            out.push(tag(4, FIXED64));
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-    }
-}
-
-fn key_value_len(attribute: &Attribute) -> usize {
-    string_len(&attribute.key) + field_len(any_value_len(&attribute.value))
-}
-
-/// The length of an `AnyValue`: a `oneof`, so that an empty string and a zero are written.
-fn any_value_len(value: &Value) -> usize {
-    match value {
-        Value::String(text) => field_len(text.len()),
-        Value::Bool(_) => 2,
-        Value::Int(number) => 1 + varint_len(number.cast_unsigned()),
-        Value::Double(_) => 9,
     }
 }
 

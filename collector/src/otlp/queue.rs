@@ -3,6 +3,24 @@
 use std::collections::VecDeque;
 
 use super::batch::Batch;
+use crate::transfers::QueueState;
+
+/// What becomes of a batch for which the queue has no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is dropped: what is there stays, from the beginning of an outage on.
+    #[default]
+    DropNew,
+    /// The oldest batches are dropped until it fits: what comes last stays.
+    DropOld,
+    /// It waits for room, and with it the collector's thread: so does everything behind it, also
+    /// for other exporters, until the channel is full and the host's
+    /// [`OnFull`](crate::OnFull) decides. The queue may exceed its bounds by one chunk.
+    ///
+    /// A shutdown ends the wait at its deadline; what finds no room by then counts as
+    /// `undelivered`.
+    Block,
+}
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +28,7 @@ pub(crate) struct QueueLimits {
     pub(crate) items: usize,
     /// Encoded bytes.
     pub(crate) bytes: usize,
+    pub(crate) when_full: WhenFull,
 }
 
 impl Default for QueueLimits {
@@ -20,7 +39,7 @@ impl Default for QueueLimits {
     /// some 240 bytes each they just fit into the 64 MiB that bound the memory. Log records and
     /// points of metrics, of about the same size, get the same.
     fn default() -> Self {
-        QueueLimits { items: 262_144, bytes: 64 << 20 }
+        QueueLimits { items: 262_144, bytes: 64 << 20, when_full: WhenFull::default() }
     }
 }
 
@@ -37,16 +56,45 @@ impl Queue {
         Queue { limits, batches: VecDeque::new(), items: 0, bytes: 0 }
     }
 
-    /// Appends a batch, or gives it back if it does not fit.
-    pub(crate) fn push(&mut self, batch: Batch) -> Result<(), Batch> {
-        let items = self.items + batch.items;
-        let bytes = self.bytes + batch.body().len();
-        if items > self.limits.items as u64 || bytes > self.limits.bytes {
-            return Err(batch);
+    /// Appends a batch. Gives back what there is no room for: older batches, or this one.
+    pub(crate) fn push(&mut self, batch: Batch) -> Vec<Batch> {
+        let mut dropped = Vec::new();
+        match self.limits.when_full {
+            WhenFull::DropNew => {}
+            // One that would not fit into an empty queue pushes nothing out.
+            WhenFull::DropOld if exceeds(&self.limits, batch.items, batch.body().len()) => {}
+            WhenFull::DropOld => {
+                while !self.fits(&batch) {
+                    dropped.extend(self.pop());
+                }
+            }
+            WhenFull::Block => {
+                self.append(batch);
+                return dropped;
+            }
         }
-        (self.items, self.bytes) = (items, bytes);
+        if self.fits(&batch) {
+            self.append(batch);
+        } else {
+            dropped.push(batch);
+        }
+        dropped
+    }
+
+    /// Whether whoever blocks may go on.
+    pub(crate) fn has_room(&self) -> bool {
+        self.limits.when_full != WhenFull::Block
+            || (self.items < self.limits.items as u64 && self.bytes < self.limits.bytes)
+    }
+
+    fn fits(&self, batch: &Batch) -> bool {
+        !exceeds(&self.limits, self.items + batch.items, self.bytes + batch.body().len())
+    }
+
+    fn append(&mut self, batch: Batch) {
+        self.items += batch.items;
+        self.bytes += batch.body().len();
         self.batches.push_back(batch);
-        Ok(())
     }
 
     /// Takes the batch that has waited longest.
@@ -66,17 +114,30 @@ impl Queue {
         self.items
     }
 
+    pub(crate) fn state(&self) -> QueueState {
+        QueueState {
+            batches: self.batches.len() as u64,
+            items: self.items,
+            bytes: self.bytes as u64,
+            capacity_bytes: self.limits.bytes as u64,
+        }
+    }
+
     /// Throws everything away.
     pub(crate) fn clear(&mut self) {
         *self = Queue::new(self.limits);
     }
 }
 
+fn exceeds(limits: &QueueLimits, items: u64, bytes: usize) -> bool {
+    items > limits.items as u64 || bytes > limits.bytes
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Queue, QueueLimits};
+    use super::{Queue, QueueLimits, WhenFull};
     use crate::otlp::batch::{Batch, BatchLimits, Batcher};
     use crate::resource::Resource;
 
@@ -88,29 +149,64 @@ mod tests {
         std::iter::repeat_with(&mut push).flatten().next().expect("filled")
     }
 
+    fn queue(items: usize, when_full: WhenFull) -> Queue {
+        Queue::new(QueueLimits { items, bytes: usize::MAX, when_full })
+    }
+
+    /// Pushes a batch of so many items. Returns the items of each that is dropped.
+    fn push(queue: &mut Queue, items: usize) -> Vec<u64> {
+        queue.push(batch(items)).iter().map(|batch| batch.items).collect()
+    }
+
     #[test]
     fn items_are_bounded() {
-        let mut queue = Queue::new(QueueLimits { items: 5, bytes: usize::MAX });
-        assert!(queue.push(batch(3)).is_ok());
-        assert_eq!(queue.push(batch(3)).map_err(|batch| batch.items), Err(3));
-        assert!(queue.push(batch(2)).is_ok());
+        let mut queue = queue(5, WhenFull::DropNew);
+        assert!(push(&mut queue, 3).is_empty());
+        assert_eq!(push(&mut queue, 3), [3]);
+        assert!(push(&mut queue, 2).is_empty());
         assert_eq!(queue.items(), 5);
         assert_eq!(queue.pop().map(|batch| batch.items), Some(3));
         assert_eq!(queue.items(), 2);
-        assert!(queue.push(batch(3)).is_ok());
+        assert!(push(&mut queue, 3).is_empty());
     }
 
     #[test]
     fn bytes_are_bounded() {
         let size = batch(2).body().len();
-        let mut queue = Queue::new(QueueLimits { items: usize::MAX, bytes: 2 * size });
-        assert!(queue.push(batch(2)).is_ok());
-        assert!(queue.push(batch(2)).is_ok());
-        assert!(queue.push(batch(1)).is_err());
+        let limits = QueueLimits { items: usize::MAX, bytes: 2 * size, ..QueueLimits::default() };
+        let mut queue = Queue::new(limits);
+        assert!(push(&mut queue, 2).is_empty());
+        assert!(push(&mut queue, 2).is_empty());
+        let state = queue.state();
+        assert_eq!((state.batches, state.items, state.bytes), (2, 4, 2 * size as u64));
+        assert_eq!(push(&mut queue, 1), [1]);
         queue.pop();
-        assert!(queue.push(batch(1)).is_ok());
+        assert!(push(&mut queue, 1).is_empty());
         queue.clear();
         assert_eq!((queue.items(), queue.is_empty()), (0, true));
-        assert!(queue.push(batch(2)).is_ok());
+        assert!(push(&mut queue, 2).is_empty());
+    }
+
+    #[test]
+    fn the_oldest_make_room_where_they_should() {
+        let mut queue = queue(5, WhenFull::DropOld);
+        for items in [1, 2, 2] {
+            assert!(push(&mut queue, items).is_empty());
+        }
+        assert_eq!(push(&mut queue, 2), [1, 2]);
+        assert_eq!(queue.items(), 4);
+        // In vain would everything else be lost, too.
+        assert_eq!(push(&mut queue, 6), [6]);
+        assert_eq!(queue.items(), 4);
+    }
+
+    #[test]
+    fn where_one_waits_for_room_all_is_taken() {
+        let mut queue = queue(5, WhenFull::Block);
+        assert!(push(&mut queue, 4).is_empty() && queue.has_room());
+        assert!(push(&mut queue, 4).is_empty() && !queue.has_room());
+        queue.pop();
+        assert!(queue.has_room());
+        assert_eq!(queue.items(), 4);
     }
 }

@@ -10,7 +10,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// No wait is longer, unless the receiver asks for it.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 
-/// For how long a batch is tried. Also the longest `Retry-After` that is honoured.
+/// For how long a batch is tried: what fails at this age, counted from its first request, is given
+/// up. Also the longest `Retry-After` that is honoured, so a batch whose receiver asks for more
+/// time than it has left is tried once more, after that.
 pub(crate) const MAX_ELAPSED: Duration = Duration::from_secs(300);
 
 /// Exponential backoff with jitter, for all requests to one receiver: what follows a

@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::batch::Batcher;
 use super::config::SignalConfig;
@@ -12,8 +12,11 @@ use super::pipeline::{Pipeline, Step};
 use super::queue::Queue;
 use super::retry::Backoff;
 use super::transport::Transport;
+use super::vitals::Vitals;
+use crate::health::SignalHealth;
 use crate::resource::Resource;
-use crate::stats::Counts;
+use crate::stats::{Counts, Signal};
+use crate::transfers::Transfers;
 
 /// A pipeline and the thread that empties it.
 pub(super) struct Sender {
@@ -26,15 +29,64 @@ pub(super) struct Sender {
 
 /// What the collector's thread and the sender's share.
 struct Shared {
+    signal: Signal,
     pipeline: Mutex<Pipeline>,
     /// Told of everything that one of them may wait for.
     changed: Condvar,
+    /// A copy of those of the pipeline, which whoever asks for health need not wait for.
+    vitals: Mutex<Vitals>,
+    /// When a shutdown that has begun ends, and with it a wait for room.
+    closing: Mutex<Option<Instant>>,
+}
+
+/// What one may ask of a sender, and tell it, from any thread.
+#[derive(Clone)]
+pub(super) struct Watch(Arc<Shared>);
+
+impl Watch {
+    pub(super) fn health(&self) -> SignalHealth {
+        let vitals = self.0.vitals.lock().unwrap_or_else(PoisonError::into_inner);
+        vitals.health(self.0.signal, Instant::now(), SystemTime::now())
+    }
+
+    /// Lets no wait for room last longer than this.
+    pub(super) fn closing(&self, deadline: Instant) {
+        *self.0.closing.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+        // Whoever waits has looked at the deadline before, or will look again.
+        drop(self.0.lock());
+        self.0.changed.notify_all();
+    }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Pipeline> {
         // The pipeline is consistent between any two of its calls.
         self.pipeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closing(&self) -> Option<Instant> {
+        *self.closing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pipeline, once there is room in it or it takes nothing any more.
+    fn lock_with_room(&self) -> MutexGuard<'_, Pipeline> {
+        let mut pipeline = self.lock();
+        while !pipeline.has_room() {
+            let closing = self.closing();
+            if closing.is_some_and(|deadline| deadline <= Instant::now()) {
+                pipeline.abort();
+            } else {
+                pipeline = self.wait(pipeline, closing);
+            }
+        }
+        pipeline
+    }
+
+    /// Lets go of the pipeline, and tells of the changes.
+    fn publish(&self, pipeline: MutexGuard<'_, Pipeline>) {
+        self.vitals.lock().unwrap_or_else(PoisonError::into_inner).clone_from(pipeline.vitals());
+        drop(pipeline);
+        self.changed.notify_all();
     }
 
     /// Waits for a change; `None` is without end.
@@ -57,9 +109,15 @@ impl Sender {
         let batcher = Batcher::new(config.batch, resource);
         // The hasher's keys are the random numbers that the standard library gives.
         let backoff = Backoff::new(RandomState::new().hash_one(0));
-        let pipeline = Mutex::new(Pipeline::new(batcher, Queue::new(config.queue), backoff));
+        let shared = Shared {
+            signal: config.signal,
+            pipeline: Mutex::new(Pipeline::new(batcher, Queue::new(config.queue), backoff)),
+            changed: Condvar::new(),
+            vitals: Mutex::default(),
+            closing: Mutex::default(),
+        };
         Sender {
-            shared: Arc::new(Shared { pipeline, changed: Condvar::new() }),
+            shared: Arc::new(shared),
             transport: Some(Transport::new(config)),
             thread: None,
             close: None,
@@ -68,11 +126,13 @@ impl Sender {
 
     /// Lets `push` add something, which returns what [`Pipeline::push`] does. The thread starts with
     /// the first, so a signal that does not occur takes none.
+    ///
+    /// Waits for room where the queue is to be waited for.
     pub(super) fn push(&mut self, push: impl FnOnce(&mut Pipeline) -> bool) {
         self.start();
-        let changed = push(&mut self.shared.lock());
-        if changed {
-            self.shared.changed.notify_all();
+        let mut pipeline = self.shared.lock_with_room();
+        if push(&mut pipeline) {
+            self.shared.publish(pipeline);
         }
     }
 
@@ -95,14 +155,16 @@ impl Sender {
 
     /// Makes everything ready to be sent, at once.
     pub(super) fn flush(&self) {
-        self.shared.lock().flush();
-        self.shared.changed.notify_all();
+        let mut pipeline = self.shared.lock();
+        pipeline.flush(Instant::now());
+        self.shared.publish(pipeline);
     }
 
     /// As [`Sender::flush`], and what is not settled by the deadline will be dropped.
     pub(super) fn close(&self, deadline: Instant) {
-        self.shared.lock().close(deadline);
-        self.shared.changed.notify_all();
+        let mut pipeline = self.shared.lock();
+        pipeline.close(Instant::now(), deadline);
+        self.shared.publish(pipeline);
     }
 
     /// Waits until everything is settled or it is too late.
@@ -130,6 +192,16 @@ impl Sender {
         {
             let _ = thread.join();
         }
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.shared))
+    }
+
+    pub(super) fn transfers(&self) -> Transfers {
+        let pipeline = self.shared.lock();
+        let queue = pipeline.queue_state();
+        pipeline.vitals().transfers(Instant::now(), SystemTime::now(), queue)
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -173,12 +245,13 @@ fn send_all(shared: &Shared, transport: &Transport) {
                 // At the end of a shutdown connections are closed, but not one that is
                 // still being made.
                 let closing = pipeline.closing();
-                drop(pipeline);
+                shared.publish(pipeline);
                 let limit = closing.map(|end| end.saturating_duration_since(Instant::now()));
                 let outcome = transport.post(attempt.batch.body(), limit);
                 pipeline = shared.lock();
                 pipeline.settle(Instant::now(), attempt, outcome);
-                shared.changed.notify_all();
+                shared.publish(pipeline);
+                pipeline = shared.lock();
             }
         }
     }

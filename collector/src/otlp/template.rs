@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
-use super::encode::{ATTRIBUTES, NAME, SpanShape, UNNAMED, put_span};
-use super::proto::{put_attribute, put_string};
+use super::attributes::put_attributes;
+use super::encode::{ATTRIBUTES, NAME, NO_DETAIL, Said, SpanShape, UNNAMED, put_span};
+use super::proto::put_string;
 use crate::event::{Status, Symbol, SymbolId, SymbolTable};
 
 /// Symbol tables whose templates are kept. A host that runs more modules than
@@ -15,9 +16,11 @@ const MAX_TABLES: usize = 64;
 const MAX_BYTES: usize = 64 << 20;
 
 /// A whole span with a parent, status unset and no attributes of its own, in which
-/// only ids and times are to be filled in.
+/// only ids, times and flags are to be filled in.
 pub(super) struct Template {
     pub(super) bytes: Box<[u8]>,
+    /// The bytes before its content.
+    pub(super) head: usize,
     pub(super) shape: SpanShape,
     name: Range<usize>,
     attributes: Range<usize>,
@@ -27,15 +30,24 @@ impl Template {
     fn new(symbol: &Symbol) -> Self {
         let (mut name, mut attributes) = (Vec::new(), Vec::new());
         put_string(&mut name, NAME, &symbol.name);
-        for attribute in &symbol.attributes {
-            put_attribute(&mut attributes, ATTRIBUTES, attribute);
-        }
+        put_attributes(&mut attributes, ATTRIBUTES, &symbol.attributes);
+        let said = Said {
+            trace_state: "",
+            has_parent: true,
+            name: &name,
+            attributes: &attributes,
+            shared: &symbol.attributes,
+            status: Status::Unset,
+            detail: &NO_DETAIL,
+        };
         let mut bytes = Vec::new();
-        let shape = put_span(&mut bytes, true, &name, &[&attributes], Status::Unset, "");
+        let (head, shape) = put_span(&mut bytes, &said, &mut Vec::new());
+        let (name_at, attributes_at) = (head + shape.name, head + shape.attributes);
         Template {
             bytes: bytes.into(),
-            name: shape.name..shape.name + name.len(),
-            attributes: shape.attributes..shape.attributes + attributes.len(),
+            head,
+            name: name_at..name_at + name.len(),
+            attributes: attributes_at..attributes_at + attributes.len(),
             shape,
         }
     }

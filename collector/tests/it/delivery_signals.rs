@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use observe_collector::event::{Chunk, Metric, MetricData};
+use observe_collector::event::{Chunk, Metric};
 use observe_collector::otlp::OtlpExporter;
-use observe_collector::{Collector, Counts, Dropped, OnFull, Resource};
+use observe_collector::{Collector, Counts, Dropped, OnFull, Resource, Signal};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
@@ -35,9 +35,7 @@ fn start_with_metrics(url: &str, metrics: Vec<Metric>) -> Collector {
 }
 
 fn number_of_points(metric: &Metric) -> u64 {
-    match &metric.data {
-        MetricData::Gauge(points) | MetricData::Sum { points, .. } => points.len() as u64,
-    }
+    metric.data.len() as u64
 }
 
 /// A server that answers one path with this and all others with 200.
@@ -179,7 +177,10 @@ fn a_receiver_of_spans_only_rejects_the_rest_and_gets_all_spans() {
     // Nothing was sent twice, and each signal is told once.
     assert_eq!(server.paths().iter().filter(|path| *path == "/v1/logs").count(), 4);
     let url = &server.url;
-    let expected = format!("{url}/v1/logs: 404 Not Found; {url}/v1/metrics: 404 Not Found");
+    let errors = Signal::ALL.map(|of| report.error_of(of));
+    let [logs, metrics] = ["logs", "metrics"].map(|of| format!("{url}/v1/{of}: 404 Not Found"));
+    assert_eq!(errors, [None, Some(&*logs), Some(&*metrics)]);
+    let expected = format!("{logs}; {metrics}");
     assert_eq!(report.last_error, Some(expected));
 }
 

@@ -3,15 +3,20 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use observe_collector::event::{Chunk, MetricData, SpanNumber, SymbolTable, TraceId, TraceInfo};
+use observe_collector::event::{
+    Attribute, Chunk, KeyValueList, MAX_NESTING, SpanDetail, SpanEvent, SpanNumber, SymbolTable,
+    TraceId, TraceInfo, Value,
+};
 use observe_collector::otlp::{Encoder, put_log, put_metric};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::ScopeLogs;
 use opentelemetry_proto::tonic::metrics::v1::ScopeMetrics;
-use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
+use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use prost::Message;
 
 use crate::fixtures::{
-    expected_log, expected_metric, expected_span, plain_chunk, random_chunk, random_metric,
+    chunk, expected_log, expected_metric, expected_span, metric, plain_chunk, random_chunk,
 };
 
 fn encode(encoder: &mut Encoder, chunk: &Chunk) -> Vec<u8> {
@@ -23,68 +28,104 @@ fn encode(encoder: &mut Encoder, chunk: &Chunk) -> Vec<u8> {
     out
 }
 
-#[test]
-fn every_field_is_what_prost_reads_and_every_byte_what_prost_writes() {
-    let mut encoder = Encoder::default();
-    let (mut spans, mut errors, mut details) = (0, 0, 0);
-    for seed in 0..2_000 {
-        let chunk = random_chunk(seed);
-        let bytes = encode(&mut encoder, &chunk);
-        let read = ScopeSpans::decode(bytes.as_slice()).expect("valid protobuf");
-        let expected: Vec<_> =
-            chunk.spans.iter().map(|span| expected_span(&chunk.trace, span)).collect();
-        assert_eq!(read.spans.len(), expected.len());
-        for (read, expected) in read.spans.iter().zip(&expected) {
-            assert_eq!(read, expected, "seed {seed}");
-            spans += 1;
-            errors += usize::from(expected.status.is_some());
-        }
-        details += chunk.spans.iter().filter(|span| span.detail.is_some()).count();
-        let written = ScopeSpans { spans: expected, ..ScopeSpans::default() }.encode_to_vec();
-        assert_eq!(bytes, written, "seed {seed}");
-    }
-    // The inputs are worth something.
-    assert!(spans > 10_000 && errors > 1_000 && details > 1_000, "{spans} {errors} {details}");
-}
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
-#[test]
-fn log_records_are_what_prost_reads_and_writes() {
-    let (mut logs, mut bare, mut many) = (0, 0, 0);
-    for seed in 0..2_000 {
-        let chunk = random_chunk(seed);
+    #[test]
+    fn spans_are_what_prost_reads_and_writes(chunk in chunk()) {
+        let bytes = encode(&mut Encoder::default(), &chunk);
+        let spans = chunk.spans.iter().map(|span| expected_span(&chunk.trace, span)).collect();
+        let expected = ScopeSpans { spans, ..ScopeSpans::default() };
+        let read = ScopeSpans::decode(bytes.as_slice()).expect("valid protobuf");
+        prop_assert_eq!(&read, &expected);
+        prop_assert_eq!(bytes, read.encode_to_vec());
+    }
+
+    #[test]
+    fn log_records_are_what_prost_reads_and_writes(chunk in chunk()) {
         let mut bytes = Vec::new();
         chunk.logs.iter().for_each(|log| put_log(&chunk.trace, log, &mut bytes));
-        let expected: Vec<_> =
-            chunk.logs.iter().map(|log| expected_log(&chunk.trace, log)).collect();
-        logs += expected.len();
-        bare += expected.iter().filter(|log| log.span_id.is_empty()).count();
-        many += chunk.logs.iter().filter(|log| log.attributes.len() > 16).count();
-        let expected = ScopeLogs { log_records: expected, ..ScopeLogs::default() };
+        let log_records = chunk.logs.iter().map(|log| expected_log(&chunk.trace, log)).collect();
+        let expected = ScopeLogs { log_records, ..ScopeLogs::default() };
         let read = ScopeLogs::decode(bytes.as_slice()).expect("valid protobuf");
-        assert_eq!(read, expected, "seed {seed}");
-        assert_eq!(bytes, expected.encode_to_vec(), "seed {seed}");
+        prop_assert_eq!(&read, &expected);
+        prop_assert_eq!(bytes, read.encode_to_vec());
     }
-    assert!(logs > 5_000 && bare > 1_000 && many > 100, "{logs} {bare} {many}");
+
+    #[test]
+    fn metrics_are_what_prost_reads_and_writes(metric in metric()) {
+        let mut bytes = Vec::new();
+        put_metric(&metric, &mut bytes);
+        let expected =
+            ScopeMetrics { metrics: vec![expected_metric(&metric)], ..ScopeMetrics::default() };
+        let read = ScopeMetrics::decode(bytes.as_slice()).expect("valid protobuf");
+        prop_assert_eq!(&read, &expected);
+        prop_assert_eq!(bytes, read.encode_to_vec());
+    }
 }
 
 #[test]
-fn metrics_are_what_prost_reads_and_writes() {
-    let (mut points, mut sums) = (0, 0);
-    for seed in 0..5_000 {
-        let metric = random_metric(seed);
-        let mut bytes = Vec::new();
-        put_metric(&metric, &mut bytes);
-        sums += usize::from(matches!(metric.data, MetricData::Sum { .. }));
-        points += match &metric.data {
-            MetricData::Sum { points, .. } | MetricData::Gauge(points) => points.len(),
-        };
-        let metrics = vec![expected_metric(&metric)];
-        let expected = ScopeMetrics { metrics, ..ScopeMetrics::default() };
-        let read = ScopeMetrics::decode(bytes.as_slice()).expect("valid protobuf");
-        assert_eq!(read, expected, "seed {seed}");
-        assert_eq!(bytes, expected.encode_to_vec(), "seed {seed}");
+fn the_inputs_are_worth_something() {
+    let (mut spans, mut parents, mut events, mut links) = (0, 0, 0, 0);
+    let (mut logs, mut many, mut nested) = (0, 0, 0);
+    for chunk in (0..500).map(random_chunk) {
+        parents += usize::from(!chunk.trace.trace_state().is_empty());
+        spans += chunk.spans.len();
+        for detail in chunk.spans.iter().filter_map(|span| span.detail.as_ref()) {
+            events += detail.events.len();
+            links += detail.links.len();
+        }
+        logs += chunk.logs.len();
+        for log in &chunk.logs {
+            many += usize::from(log.attributes.len() > 16);
+            let is_array = |attribute: &&Attribute| matches!(attribute.value, Value::Array(_));
+            nested += log.attributes.iter().filter(is_array).count();
+        }
     }
-    assert!(points > 10_000 && sums > 1_000, "{points} {sums}");
+    assert!(spans > 4_000 && parents > 80 && events > 500 && links > 500);
+    assert!(logs > 2_000 && many > 50 && nested > 200, "{logs} {many} {nested}");
+}
+
+/// A length of four bytes, and nesting as deep as it may be, in a reader with a limit for it.
+#[test]
+fn long_and_deep_values_are_read_back() {
+    let mut deep = Value::from(vec![i64::MIN, 1 << 40]);
+    for _ in 1..MAX_NESTING {
+        let list = vec![Attribute { key: "within".into(), value: deep }];
+        deep = KeyValueList::new(list).expect("not too deep").into();
+    }
+    let mut chunk = plain_chunk(1);
+    let event = SpanEvent { name: "é".repeat(1 << 20), ..SpanEvent::default() };
+    chunk.spans[0].detail = Some(Box::new(SpanDetail {
+        attributes: vec![Attribute::new("deep", deep)],
+        events: vec![event],
+        ..SpanDetail::default()
+    }));
+    let bytes = encode(&mut Encoder::default(), &chunk);
+    // As deep as in a request.
+    let scope_spans = vec![ScopeSpans::decode(bytes.as_slice()).expect("valid protobuf")];
+    assert_eq!(scope_spans[0].spans, [expected_span(&chunk.trace, &chunk.spans[0])]);
+    let request = ResourceSpans { scope_spans, ..ResourceSpans::default() };
+    let request = ExportTraceServiceRequest { resource_spans: vec![request] };
+    let read = ExportTraceServiceRequest::decode(request.encode_to_vec().as_slice());
+    assert_eq!(read.expect("not too deep"), request);
+}
+
+#[test]
+fn a_number_that_is_none_keeps_its_bits() {
+    let bits = [f64::NAN.to_bits(), (-f64::NAN).to_bits(), f64::NAN.to_bits() | 7];
+    let mut chunk = plain_chunk(1);
+    let attributes = bits.map(|bits| Attribute::new(bits.to_string(), f64::from_bits(bits)));
+    chunk.spans[0].detail =
+        Some(Box::new(SpanDetail { attributes: attributes.to_vec(), ..SpanDetail::default() }));
+    let bytes = encode(&mut Encoder::default(), &chunk);
+    let read = ScopeSpans::decode(bytes.as_slice()).expect("valid protobuf");
+    assert_eq!(bytes, read.encode_to_vec());
+    assert!(bits.iter().all(|bits| bytes.windows(8).any(|at| at == bits.to_le_bytes())));
 }
 
 #[test]

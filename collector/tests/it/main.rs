@@ -1,9 +1,13 @@
 //! The crate from outside: what it writes, what it delivers, what it counts.
 
+mod aggregate;
+mod allocations;
+mod assembly;
 mod channel;
 mod delivery;
 mod delivery_signals;
 mod encode;
+mod faults;
 mod fixtures;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -13,5 +17,6 @@ mod grpc_faults;
 mod grpc_server;
 #[cfg(feature = "http-json")]
 mod http_json;
+mod sampling;
 mod server;
 mod signals;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -158,7 +158,16 @@ impl Server {
 
     /// Answers a request according to its path and its number, from 0, among those to the path.
     pub(crate) fn start_with(script: impl Fn(&str, usize) -> Act + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Server::serve(TcpListener::bind("127.0.0.1:0").expect("a port"), script)
+    }
+
+    /// As [`Server::start`], at an address that was seen to be free.
+    pub(crate) fn start_at(address: SocketAddr, acts: Vec<Act>) -> Self {
+        let listener = TcpListener::bind(address).expect("the port is still free");
+        Server::serve(listener, move |_, number| acts[number.min(acts.len() - 1)].clone())
+    }
+
+    fn serve(listener: TcpListener, script: impl Fn(&str, usize) -> Act + Send + 'static) -> Self {
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let state = State {
             script: Box::new(script),

@@ -181,7 +181,7 @@ impl Exporter for Kept {
                 id: info.span_id(span.number).to_string(),
                 number: span.number.0,
                 parent: span.parent.map(|parent| parent.0),
-                remote: info.parent.map(|parent| parent.to_string()),
+                remote: info.parent.as_ref().map(|parent| parent.span_id.to_string()),
                 name: symbol.map(|symbol| symbol.name.clone()).or(own).expect("a name"),
                 failed: span.status == Status::Error,
                 start: span.start_unix_nanos,

@@ -28,7 +28,7 @@ const SEVERITIES: [Severity; 6] = [
 fn chunk(number: u8) -> Chunk {
     let trace = Arc::new(TraceInfo {
         trace_id: TraceId([number + 1; 16]),
-        parent: Some(SpanId([7; 8])),
+        parent: Some(SpanId([7; 8]).into()),
         seed: u64::from(number) << 40,
         symbols: Arc::new(SymbolTable::default()),
     });
@@ -55,6 +55,7 @@ fn chunk(number: u8) -> Chunk {
             severity: *severity,
             body: format!("plain {number}"),
             attributes: Vec::new(),
+            dropped_attributes: 0,
         };
         let full = LogRecord {
             time_unix_nanos: plain.time_unix_nanos + 10,
@@ -62,6 +63,7 @@ fn chunk(number: u8) -> Chunk {
             severity: *severity,
             body: "a trap: größe\n\tat 🦀".repeat(20),
             attributes: attributes.clone(),
+            dropped_attributes: 0,
         };
         [plain, full]
     });
@@ -69,10 +71,9 @@ fn chunk(number: u8) -> Chunk {
 }
 
 fn metrics() -> Vec<Metric> {
-    let point = |tenant: &str, value| Point {
-        attributes: vec![Attribute::new("tenant", tenant), Attribute::new("shard", 7_i64)],
-        time_unix_nanos: NOW + 5,
-        value,
+    let point = |tenant: &str, value| {
+        let attributes = vec![Attribute::new("tenant", tenant), Attribute::new("shard", 7_i64)];
+        Point::new(attributes, NOW + 5, value)
     };
     let metric = |name: &'static str, unit: &'static str, data| Metric {
         name: name.into(),
@@ -80,7 +81,7 @@ fn metrics() -> Vec<Metric> {
         unit: unit.into(),
         data,
     };
-    let sum = |monotonic, points| MetricData::Sum { monotonic, start_unix_nanos: NOW, points };
+    let sum = |monotonic, points| MetricData::sum(monotonic, NOW, points);
     let many = (0..2_000).map(|n| point(&format!("tenant {n}"), Number::Int(n))).collect();
     vec![
         metric(
@@ -121,6 +122,7 @@ pub(super) fn value(value: &Value) -> Json {
         Value::Bool(truth) => json!({ "bool": truth }),
         Value::Int(number) => json!({ "int": number.to_string() }),
         Value::Double(number) => json!({ "double": number }),
+        other => unreachable!("nothing here has {other:?}"),
     }
 }
 
@@ -155,6 +157,7 @@ fn expected_points(metric: &Metric) -> Vec<Json> {
     let (kind, points, start) = match &metric.data {
         MetricData::Gauge(points) => ("gauge", points, 0),
         MetricData::Sum { points, start_unix_nanos, .. } => ("sum", points, *start_unix_nanos),
+        other => unreachable!("nothing here has {other:?}"),
     };
     let told = points.iter().map(|point| {
         let value = match point.value {
@@ -171,7 +174,7 @@ fn expected_points(metric: &Metric) -> Vec<Json> {
             "time_unix_nano": point.time_unix_nanos.to_string(),
             "value": value,
             "attributes": attributes(&point.attributes),
-            "exemplars": 0,
+            "exemplars": [],
             "flags": 0,
         });
         if let MetricData::Sum { monotonic, .. } = metric.data {
