@@ -104,8 +104,22 @@ fn describe_io(error: &io::Error) -> String {
         | io::ErrorKind::NetworkUnreachable
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::NotConnected) => kind.to_string(),
-        _ => one_line(&error.to_string()),
+        _ => describe_tls(&error.to_string()),
     }
+}
+
+/// What went wrong, with what to do where that is known of TLS. By its text: on its way through
+/// HTTP/2 an error loses its type.
+fn describe_tls(error: &str) -> String {
+    let hint = if error.contains("UnknownIssuer") {
+        "; give its authority with OTEL_EXPORTER_OTLP_CERTIFICATE"
+    } else if error.contains("CertificateRequired") {
+        "; give a certificate with OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and \
+         OTEL_EXPORTER_OTLP_CLIENT_KEY"
+    } else {
+        ""
+    };
+    one_line(error) + hint
 }
 
 /// Text from elsewhere, fit for a message: short, and nothing that moves the cursor.

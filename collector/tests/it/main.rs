@@ -20,3 +20,4 @@ mod http_json;
 mod sampling;
 mod server;
 mod signals;
+mod tls;

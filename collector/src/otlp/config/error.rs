@@ -89,6 +89,24 @@ pub enum ConfigError {
         /// Its value.
         value: String,
     },
+    /// A file of certificates or a key that cannot be used.
+    #[error("{input}: {path}: {cause}")]
+    File {
+        /// The variable.
+        input: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A client certificate without its key, or the other way round.
+    #[error("{input} is set, but {missing} is not; a client certificate needs both")]
+    Half {
+        /// The variable.
+        input: &'static str,
+        /// What has to be set, too.
+        missing: &'static str,
+    },
     /// A number that is none or too small.
     #[error("{input}: `{value}` is not a whole number of at least {least}, give {unit}")]
     Number {

@@ -2,18 +2,20 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::pki_types::CertificateDer;
 use ureq::http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT,
 };
 use ureq::http::{HeaderValue, StatusCode, Uri};
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error};
 
 use super::compress::Compressor;
-use super::{MAX_BODY, Receiver, describe_io, one_line};
-use crate::otlp::config::{Protocol, SignalConfig};
+use super::{MAX_BODY, Receiver, describe_io, describe_tls, one_line};
+use crate::otlp::config::{Protocol, SignalConfig, Tls};
 #[cfg(feature = "http-json")]
 use crate::otlp::json;
 use crate::otlp::pipeline::Outcome;
@@ -77,8 +79,7 @@ impl Http {
     pub(super) fn new(config: &SignalConfig) -> Self {
         let mut agent = Agent::config_builder()
             .http_status_as_error(false)
-            // The certificates that the system trusts, which a company may have added to.
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
+            .tls_config(tls_config(&config.tls))
             // A redirect would carry the headers, which may hold a token, elsewhere.
             .max_redirects(0)
             .max_redirects_will_error(false);
@@ -208,6 +209,23 @@ impl Http {
     }
 }
 
+fn tls_config(tls: &Tls) -> TlsConfig {
+    let certificate =
+        |der: &CertificateDer<'static>| Certificate::from_der(der.as_ref()).to_owned();
+    let roots = match &tls.roots {
+        Some(roots) => {
+            RootCerts::Specific(Arc::new(roots.iter().map(certificate).collect::<Vec<_>>()))
+        }
+        // The certificates that the system trusts, which a company may have added to.
+        None => RootCerts::PlatformVerifier,
+    };
+    let client = tls.identity.as_ref().map(|identity| {
+        let chain: Vec<_> = identity.chain.iter().map(certificate).collect();
+        ClientCert::new_with_certs(&chain, identity.key_for_http.to_owned())
+    });
+    TlsConfig::builder().root_certs(roots).client_cert(client).build()
+}
+
 /// Whether the receiver is on this machine, where no proxy is needed.
 fn is_loopback(endpoint: &Uri) -> bool {
     let host = endpoint.host().unwrap_or_default();
@@ -240,7 +258,7 @@ fn describe(error: &Error, timeout: Duration) -> String {
             format!("the answer is not HTTP: {}", one_line(&cause.to_string()))
         }
         Error::Io(cause) => describe_io(cause),
-        error => one_line(&error.to_string()),
+        error => describe_tls(&error.to_string()),
     }
 }
 
