@@ -13,6 +13,8 @@ mod config;
 mod detail;
 mod encode;
 mod exporter;
+#[cfg(feature = "http-json")]
+mod json;
 mod log;
 mod metric;
 mod pipeline;
@@ -24,6 +26,7 @@ mod sender;
 mod template;
 mod transport;
 mod vitals;
+mod wire;
 
 pub use config::{Compression, Config, ConfigError, Protocol};
 pub use encode::{Encoder, TraceEncoder};

@@ -2,6 +2,7 @@
 
 mod error;
 mod protocol;
+mod tls;
 mod url;
 mod variables;
 
@@ -22,6 +23,7 @@ use crate::stats::Signal;
 
 pub use error::ConfigError;
 pub use protocol::{Compression, Protocol};
+pub(crate) use tls::Tls;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
@@ -57,8 +59,11 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_INSECURE`, `OTEL_EXPORTER_OTLP_INSECURE` | `true`: a gRPC endpoint without `http://` or `https://` is spoken to in clear | `false` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS`, `OTEL_EXPORTER_OTLP_HEADERS` | `key=value,…`, percent-encoded | none |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds for one request | 10,000 |
-/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf` or `grpc` | `http/protobuf` |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`, `http/json` or `grpc` | `http/protobuf` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CERTIFICATE` | file of the authorities to trust, in PEM format | those of the system |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` | file of a certificate to show, in PEM format | none |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_CLIENT_KEY`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | file of its private key, in PEM format | none |
 /// | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, for logs `OTEL_BLRP_…` | spans, log records in a request | 512 |
 /// | `OTEL_BSP_SCHEDULE_DELAY`, for logs `OTEL_BLRP_…` | milliseconds until a batch that is not full is sent | 5,000; logs 1,000 |
 /// | `OTEL_BSP_MAX_QUEUE_SIZE`, for logs `OTEL_BLRP_…` | spans, log records that wait for the receiver | 262,144 |
@@ -88,6 +93,7 @@ pub(crate) struct SignalConfig {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) timeout: Duration,
     pub(crate) compression: Compression,
+    pub(crate) tls: Tls,
     pub(crate) batch: BatchLimits,
     pub(crate) queue: QueueLimits,
 }
@@ -273,6 +279,7 @@ impl SignalConfig {
             Some((input, value)) => Compression::parse(input, value)?,
             None => Compression::None,
         };
+        let tls = Tls::read(own, lookup)?;
         let mut batch = BatchLimits::of(signal);
         let mut queue = QueueLimits::default();
         if let Some(own) = &own.batch {
@@ -294,7 +301,17 @@ impl SignalConfig {
         batch.items = batch.items.min(queue.items);
         let timeout = number(lookup, &own.timeout, 1, "milliseconds")?;
         let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-        Ok(SignalConfig { signal, protocol, endpoint, headers, timeout, compression, batch, queue })
+        Ok(SignalConfig {
+            signal,
+            protocol,
+            endpoint,
+            headers,
+            timeout,
+            compression,
+            tls,
+            batch,
+            queue,
+        })
     }
 
     /// Where batches go, for people: without the path of the root, which gRPC does not have.

@@ -195,7 +195,8 @@ fn protocols() {
     for variable in [all, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"]
     {
         let message = message(&[BASE, (variable, "http")]);
-        let expected = format!("{variable}: `http` is not supported, use http/protobuf or grpc");
+        let expected =
+            format!("{variable}: `http` is not supported, use http/protobuf, http/json or grpc");
         assert_eq!(message, expected);
     }
     let overruled = [
@@ -256,11 +257,24 @@ fn grpc_has_endpoints_without_paths() {
     assert_eq!(message, "OTEL_EXPORTER_OTLP_INSECURE: `yes` is neither true nor false");
 }
 
-#[cfg(not(feature = "grpc"))]
+/// Without the features those protocols are not there, and are named.
 #[test]
-fn a_protocol_that_was_left_out_is_named() {
-    let message = message(&[BASE, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
-    assert!(message.ends_with("turn on feature `grpc` of observe-collector"), "{message}");
+fn each_protocol_belongs_to_a_feature() {
+    for (value, feature, is_there) in [
+        ("grpc", "grpc", cfg!(feature = "grpc")),
+        ("http/json", "http-json", cfg!(feature = "http-json")),
+    ] {
+        match read(&[BASE, ("OTEL_EXPORTER_OTLP_PROTOCOL", value)]) {
+            Err(ConfigError::Feature { feature: named, .. }) => {
+                assert_eq!((named, is_there), (feature, false));
+            }
+            read => {
+                let config = read.expect("valid").expect("an endpoint");
+                let protocol = config.of(Signal::Logs).expect("logs").protocol;
+                assert_eq!((protocol.to_string().as_str(), is_there), (value, true));
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,8 +1,16 @@
 //! What a receiver answers. Its bytes are not trusted: no length is believed
 //! that goes beyond them, and nothing panics.
 
+#[cfg(feature = "http-json")]
+mod json;
+
 #[cfg(feature = "grpc")]
 use std::time::Duration;
+
+use super::wire::{Content, fields};
+
+#[cfg(feature = "http-json")]
+pub(crate) use json::{partial_success_in_json, status_message_in_json};
 
 /// `ExportTraceServiceResponse.partial_success`; other signals have other names for the same fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,64 +94,6 @@ fn retry_info_in(any: &[u8]) -> Option<Duration> {
     let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let nanos = u32::try_from(nanos).unwrap_or(0).min(999_999_999);
     Some(seconds.saturating_add(Duration::from_nanos(u64::from(nanos))))
-}
-
-enum Content<'a> {
-    Varint(u64),
-    Fixed,
-    Bytes(&'a [u8]),
-}
-
-/// The fields of a message with their numbers; a last `None` if the message is malformed.
-fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u64, Content<'_>)>> {
-    std::iter::from_fn(move || {
-        if bytes.is_empty() {
-            return None;
-        }
-        let field = field(&mut bytes);
-        if field.is_none() {
-            bytes = &[];
-        }
-        Some(field)
-    })
-}
-
-fn field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Content<'a>)> {
-    let tag = varint(bytes)?;
-    let number = tag >> 3;
-    let content = match tag & 7 {
-        0 => Content::Varint(varint(bytes)?),
-        1 => {
-            *bytes = bytes.get(8..)?;
-            Content::Fixed
-        }
-        2 => {
-            let length = usize::try_from(varint(bytes)?).ok()?;
-            let (content, rest) = bytes.split_at_checked(length)?;
-            *bytes = rest;
-            Content::Bytes(content)
-        }
-        5 => {
-            *bytes = bytes.get(4..)?;
-            Content::Fixed
-        }
-        // Groups, which no message of OTLP has, and what does not exist.
-        _ => return None,
-    };
-    (number > 0).then_some((number, content))
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ mod http;
 use std::io;
 use std::time::Duration;
 
-use super::config::{Protocol, SignalConfig};
+#[cfg(feature = "grpc")]
+use super::config::Protocol;
+use super::config::SignalConfig;
 use super::pipeline::Outcome;
 use super::response::PartialSuccess;
 use crate::stats::Signal;
@@ -33,11 +35,11 @@ pub(crate) enum Transport {
 
 impl Transport {
     pub(crate) fn new(config: &SignalConfig) -> Self {
-        match config.protocol {
-            Protocol::HttpProtobuf => Transport::Http(Box::new(Http::new(config))),
-            #[cfg(feature = "grpc")]
-            Protocol::Grpc => Transport::Grpc(Box::new(Grpc::new(config))),
+        #[cfg(feature = "grpc")]
+        if config.protocol == Protocol::Grpc {
+            return Transport::Grpc(Box::new(Grpc::new(config)));
         }
+        Transport::Http(Box::new(Http::new(config)))
     }
 
     /// Closes all connections when called, which ends a request in flight.
@@ -102,8 +104,22 @@ fn describe_io(error: &io::Error) -> String {
         | io::ErrorKind::NetworkUnreachable
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::NotConnected) => kind.to_string(),
-        _ => one_line(&error.to_string()),
+        _ => describe_tls(&error.to_string()),
     }
+}
+
+/// What went wrong, with what to do where that is known of TLS. By its text: on its way through
+/// HTTP/2 an error loses its type.
+fn describe_tls(error: &str) -> String {
+    let hint = if error.contains("UnknownIssuer") {
+        "; give its authority with OTEL_EXPORTER_OTLP_CERTIFICATE"
+    } else if error.contains("CertificateRequired") {
+        "; give a certificate with OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and \
+         OTEL_EXPORTER_OTLP_CLIENT_KEY"
+    } else {
+        ""
+    };
+    one_line(error) + hint
 }
 
 /// Text from elsewhere, fit for a message: short, and nothing that moves the cursor.

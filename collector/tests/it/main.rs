@@ -15,8 +15,11 @@ mod grpc;
 mod grpc_faults;
 #[cfg(feature = "grpc")]
 mod grpc_server;
+#[cfg(feature = "http-json")]
+mod http_json;
 mod opentelemetry;
 mod profile;
 mod sampling;
 mod server;
 mod signals;
+mod tls;

@@ -59,6 +59,16 @@ impl Sent {
         }
     }
 
+    fn decode_json(path: &str, body: &[u8]) -> Self {
+        match path {
+            "/v1/logs" => Sent::Logs(serde_json::from_slice(body).expect("valid OTLP logs")),
+            "/v1/metrics" => {
+                Sent::Metrics(serde_json::from_slice(body).expect("valid OTLP metrics"))
+            }
+            _ => Sent::Traces(serde_json::from_slice(body).expect("valid OTLP traces")),
+        }
+    }
+
     /// The message as prost writes it.
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
@@ -312,6 +322,10 @@ fn read_request(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<
         let compressed = std::mem::take(&mut body);
         GzDecoder::new(&*compressed).read_to_end(&mut body).expect("gzip");
     }
-    let message = Sent::decode(&path, &body);
+    let kind = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case("content-type"));
+    let message = match kind {
+        Some((_, kind)) if kind == "application/json" => Sent::decode_json(&path, &body),
+        _ => Sent::decode(&path, &body),
+    };
     Some(Request { path, headers, body, message, connection, at: Instant::now() })
 }

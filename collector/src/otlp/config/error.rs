@@ -54,7 +54,7 @@ pub enum ConfigError {
         input: &'static str,
     },
     /// A protocol of OTLP that this version does not speak.
-    #[error("{input}: `{value}` is not supported, use http/protobuf or grpc")]
+    #[error("{input}: `{value}` is not supported, use http/protobuf, http/json or grpc")]
     Protocol {
         /// The variable.
         input: &'static str,
@@ -88,6 +88,24 @@ pub enum ConfigError {
         input: &'static str,
         /// Its value.
         value: String,
+    },
+    /// A file of certificates or a key that cannot be used.
+    #[error("{input}: {path}: {cause}")]
+    File {
+        /// The variable.
+        input: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A client certificate without its key, or the other way round.
+    #[error("{input} is set, but {missing} is not; a client certificate needs both")]
+    Half {
+        /// The variable.
+        input: &'static str,
+        /// What has to be set, too.
+        missing: &'static str,
     },
     /// A number that is none or too small.
     #[error("{input}: `{value}` is not a whole number of at least {least}, give {unit}")]

@@ -10,6 +10,9 @@ use super::error::ConfigError;
 pub enum Protocol {
     /// `http/protobuf`: a POST for each batch.
     HttpProtobuf,
+    /// `http/json`: the same, told as JSON when it is sent, which takes several times the work.
+    #[cfg(feature = "http-json")]
+    HttpJson,
     /// `grpc`: a call for each batch, over HTTP/2.
     #[cfg(feature = "grpc")]
     Grpc,
@@ -20,6 +23,10 @@ impl Protocol {
     pub(super) fn parse(input: &'static str, value: String) -> Result<Self, ConfigError> {
         match &*value {
             "http/protobuf" => Ok(Protocol::HttpProtobuf),
+            #[cfg(feature = "http-json")]
+            "http/json" => Ok(Protocol::HttpJson),
+            #[cfg(not(feature = "http-json"))]
+            "http/json" => Err(ConfigError::Feature { input, value, feature: "http-json" }),
             #[cfg(feature = "grpc")]
             "grpc" => Ok(Protocol::Grpc),
             #[cfg(not(feature = "grpc"))]
@@ -29,11 +36,11 @@ impl Protocol {
     }
 
     pub(super) fn is_grpc(self) -> bool {
-        match self {
-            Protocol::HttpProtobuf => false,
-            #[cfg(feature = "grpc")]
-            Protocol::Grpc => true,
+        #[cfg(feature = "grpc")]
+        if self == Protocol::Grpc {
+            return true;
         }
+        false
     }
 }
 
@@ -41,6 +48,8 @@ impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Protocol::HttpProtobuf => "http/protobuf",
+            #[cfg(feature = "http-json")]
+            Protocol::HttpJson => "http/json",
             #[cfg(feature = "grpc")]
             Protocol::Grpc => "grpc",
         })

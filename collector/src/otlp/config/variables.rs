@@ -11,6 +11,9 @@ pub(super) struct Variables {
     pub(super) timeout: [&'static str; 2],
     pub(super) protocol: [&'static str; 2],
     pub(super) compression: [&'static str; 2],
+    pub(super) certificate: [&'static str; 2],
+    pub(super) client_certificate: [&'static str; 2],
+    pub(super) client_key: [&'static str; 2],
     /// Whether a gRPC endpoint without a scheme is spoken to in clear.
     #[cfg(feature = "grpc")]
     pub(super) insecure: [&'static str; 2],
@@ -48,6 +51,18 @@ macro_rules! variables {
             compression: [
                 concat!("OTEL_EXPORTER_OTLP_", $signal, "_COMPRESSION"),
                 "OTEL_EXPORTER_OTLP_COMPRESSION",
+            ],
+            certificate: [
+                concat!("OTEL_EXPORTER_OTLP_", $signal, "_CERTIFICATE"),
+                "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            ],
+            client_certificate: [
+                concat!("OTEL_EXPORTER_OTLP_", $signal, "_CLIENT_CERTIFICATE"),
+                "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+            ],
+            client_key: [
+                concat!("OTEL_EXPORTER_OTLP_", $signal, "_CLIENT_KEY"),
+                "OTEL_EXPORTER_OTLP_CLIENT_KEY",
             ],
             #[cfg(feature = "grpc")]
             insecure: [

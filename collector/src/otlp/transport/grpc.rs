@@ -104,7 +104,7 @@ impl Grpc {
         let (runtime, connection, spare) = (None, None, Bytes::new());
         Grpc {
             receiver: Receiver { label, signal: config.signal },
-            connector: Connector::new(&uri),
+            connector: Connector::new(&uri, &config.tls),
             uri,
             headers,
             timeout: config.timeout,

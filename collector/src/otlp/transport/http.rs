@@ -2,22 +2,24 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::pki_types::CertificateDer;
 use ureq::http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT,
 };
 use ureq::http::{HeaderValue, StatusCode, Uri};
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error};
 
 use super::compress::Compressor;
-use super::{MAX_BODY, Receiver, describe_io, one_line};
-use crate::otlp::config::SignalConfig;
+use super::{MAX_BODY, Receiver, describe_io, describe_tls, one_line};
+use crate::otlp::config::{Protocol, SignalConfig, Tls};
+#[cfg(feature = "http-json")]
+use crate::otlp::json;
 use crate::otlp::pipeline::Outcome;
 use crate::otlp::response;
-
-const AGENT_NAME: &str = concat!("observe/", env!("CARGO_PKG_VERSION"), " (otlp; http/protobuf)");
 
 pub(crate) struct Http {
     receiver: Receiver,
@@ -25,15 +27,59 @@ pub(crate) struct Http {
     endpoint: Uri,
     headers: HeaderMap,
     timeout: Duration,
-    compressor: RefCell<Option<Compressor>>,
+    form: Form,
+    state: RefCell<State>,
+}
+
+/// What is used from one request to the next.
+struct State {
+    compressor: Option<Compressor>,
+    /// The body as JSON.
+    #[cfg(feature = "http-json")]
+    json: Vec<u8>,
+}
+
+/// What a message looks like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Protobuf,
+    #[cfg(feature = "http-json")]
+    Json,
+}
+
+impl Form {
+    fn of(protocol: Protocol) -> Self {
+        match protocol {
+            #[cfg(feature = "http-json")]
+            Protocol::HttpJson => Form::Json,
+            _ => Form::Protobuf,
+        }
+    }
+
+    /// The form of an answer; without a word about it that of the request.
+    fn of_answer(self, headers: &HeaderMap) -> Self {
+        match content_type(headers) {
+            #[cfg(feature = "http-json")]
+            kind if kind.starts_with("application/json") => Form::Json,
+            kind if kind.starts_with("application/x-protobuf") => Form::Protobuf,
+            _ => self,
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Form::Protobuf => "application/x-protobuf",
+            #[cfg(feature = "http-json")]
+            Form::Json => "application/json",
+        }
+    }
 }
 
 impl Http {
     pub(super) fn new(config: &SignalConfig) -> Self {
         let mut agent = Agent::config_builder()
             .http_status_as_error(false)
-            // The certificates that the system trusts, which a company may have added to.
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
+            .tls_config(tls_config(&config.tls))
             // A redirect would carry the headers, which may hold a token, elsewhere.
             .max_redirects(0)
             .max_redirects_will_error(false);
@@ -41,20 +87,29 @@ impl Http {
             agent = agent.proxy(None);
         }
         let mut headers: HeaderMap = config.headers.iter().cloned().collect();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        let form = Form::of(config.protocol);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let compressor = Compressor::new(config.compression);
         if let Some(compressor) = &compressor {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(compressor.name()));
         }
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT_NAME));
+        let agent_name =
+            format!("observe/{} (otlp; {})", env!("CARGO_PKG_VERSION"), config.protocol);
+        headers.extend(HeaderValue::try_from(agent_name).map(|name| (USER_AGENT, name)));
+        let state = State {
+            compressor,
+            #[cfg(feature = "http-json")]
+            json: Vec::new(),
+        };
         Http {
             receiver: Receiver { label: config.endpoint.to_string(), signal: config.signal },
             agent: agent.build().new_agent(),
             endpoint: config.endpoint.clone(),
             headers,
             timeout: config.timeout,
-            compressor: RefCell::new(compressor),
+            form,
+            state: RefCell::new(state),
         }
     }
 
@@ -64,11 +119,10 @@ impl Http {
     }
 
     pub(super) fn post(&self, body: &[u8], limit: Option<Duration>) -> Outcome {
-        let mut compressor = self.compressor.borrow_mut();
-        let body = match compressor.as_mut().map(|compressor| compressor.compress(body)) {
-            Some(Ok(compressed)) => compressed,
-            Some(Err(error)) => return Outcome::Refused { error: self.receiver.error(&error) },
-            None => body,
+        let mut state = self.state.borrow_mut();
+        let body = match self.form(body, &mut state) {
+            Ok(body) => body,
+            Err(error) => return Outcome::Refused { error: self.receiver.error(&error) },
         };
         let timeout = limit.map_or(self.timeout, |limit| limit.min(self.timeout));
         let mut request = self.agent.post(&self.endpoint);
@@ -92,6 +146,24 @@ impl Http {
         }
     }
 
+    /// The body as it is sent.
+    fn form<'a>(&self, body: &'a [u8], state: &'a mut State) -> Result<&'a [u8], String> {
+        let body = match self.form {
+            Form::Protobuf => body,
+            #[cfg(feature = "http-json")]
+            Form::Json => {
+                state.json.clear();
+                json::transcode(self.receiver.signal, body, &mut state.json)
+                    .map_err(|error| error.to_string())?;
+                &state.json
+            }
+        };
+        match &mut state.compressor {
+            Some(compressor) => compressor.compress(body),
+            None => Ok(body),
+        }
+    }
+
     /// What a status means, by the [OTLP specification]: exactly four ask for a retry. One that
     /// says that nothing of the kind is taken here rejects all of it.
     ///
@@ -100,7 +172,13 @@ impl Http {
         // The status has decided. A body that cannot be read takes nothing back.
         let bytes = body.with_config().limit(MAX_BODY as u64).read_to_vec().ok();
         if status.is_success() {
-            let Some(partial) = bytes.as_deref().and_then(response::partial_success) else {
+            let decode = match self.form.of_answer(headers) {
+                Form::Protobuf => response::partial_success,
+                #[cfg(feature = "http-json")]
+                Form::Json => response::partial_success_in_json,
+            };
+            let partial = bytes.as_deref().and_then(decode);
+            let Some(partial) = partial else {
                 let note = self.receiver.error(&format!(
                     "{status}, but the answer is not OTLP; is this an OTLP endpoint?"
                 ));
@@ -129,6 +207,23 @@ impl Http {
             _ => Outcome::Refused { error },
         }
     }
+}
+
+fn tls_config(tls: &Tls) -> TlsConfig {
+    let certificate =
+        |der: &CertificateDer<'static>| Certificate::from_der(der.as_ref()).to_owned();
+    let roots = match &tls.roots {
+        Some(roots) => {
+            RootCerts::Specific(Arc::new(roots.iter().map(certificate).collect::<Vec<_>>()))
+        }
+        // The certificates that the system trusts, which a company may have added to.
+        None => RootCerts::PlatformVerifier,
+    };
+    let client = tls.identity.as_ref().map(|identity| {
+        let chain: Vec<_> = identity.chain.iter().map(certificate).collect();
+        ClientCert::new_with_certs(&chain, identity.key_for_http.to_owned())
+    });
+    TlsConfig::builder().root_certs(roots).client_cert(client).build()
 }
 
 /// Whether the receiver is on this machine, where no proxy is needed.
@@ -163,20 +258,30 @@ fn describe(error: &Error, timeout: Duration) -> String {
             format!("the answer is not HTTP: {}", one_line(&cause.to_string()))
         }
         Error::Io(cause) => describe_io(cause),
-        error => one_line(&error.to_string()),
+        error => describe_tls(&error.to_string()),
     }
 }
 
 /// What a refusal says.
 fn reason(headers: &HeaderMap, body: &[u8]) -> String {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = content_type(headers);
     if kind.starts_with("application/x-protobuf") {
         return one_line(&response::status_message(body).unwrap_or_default());
+    }
+    #[cfg(feature = "http-json")]
+    if kind.starts_with("application/json")
+        && let Some(message) = response::status_message_in_json(body)
+    {
+        return one_line(&message);
     }
     if kind.starts_with("text/plain") || kind.starts_with("application/json") {
         return one_line(&String::from_utf8_lossy(body));
     }
     String::new()
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// Seconds or a date ([RFC 9110, section 10.2.3]).

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use h2::{Error, Reason, RecvStream};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, yield_now};
@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use ureq::http::{Request, Response, Uri};
 
 use super::Failure;
+use crate::otlp::config::Tls;
 use crate::otlp::transport::{describe_io, one_line};
 
 /// What the receivers of OTLP/gRPC and of OTLP/HTTP listen on unless told otherwise.
@@ -29,12 +30,13 @@ pub(super) struct Connector {
     host: String,
     port: u16,
     is_tls: bool,
+    files: Tls,
     /// Made when it is first needed, since reading the system's certificates takes a while.
     tls: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Connector {
-    pub(super) fn new(endpoint: &Uri) -> Self {
+    pub(super) fn new(endpoint: &Uri, files: &Tls) -> Self {
         let host = endpoint.host().unwrap_or_default();
         let is_tls = endpoint.scheme_str() == Some("https");
         Connector {
@@ -42,6 +44,7 @@ impl Connector {
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: endpoint.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
             is_tls,
+            files: files.clone(),
             tls: OnceLock::new(),
         }
     }
@@ -69,14 +72,28 @@ impl Connector {
         }
         let failure = |error: rustls::Error| Failure::passing(one_line(&error.to_string()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider));
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(failure)?
-            .dangerous()
+            .map_err(failure)?;
+        let builder = match &self.files.roots {
+            Some(roots) => {
+                let mut store = RootCertStore::empty();
+                store.add_parsable_certificates(roots.iter().cloned());
+                builder.with_root_certificates(store)
+            }
             // The certificates that the system trusts, as over HTTP.
-            .with_custom_certificate_verifier(Arc::new(verifier.map_err(failure)?))
-            .with_no_client_auth();
+            None => {
+                let verifier = rustls_platform_verifier::Verifier::new(provider);
+                let verifier = Arc::new(verifier.map_err(failure)?);
+                builder.dangerous().with_custom_certificate_verifier(verifier)
+            }
+        };
+        let mut config = match &self.files.identity {
+            Some(identity) => builder
+                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+                .map_err(failure)?,
+            None => builder.with_no_client_auth(),
+        };
         config.alpn_protocols.push(b"h2".to_vec());
         Ok(Arc::clone(self.tls.get_or_init(|| Arc::new(config))))
     }
