@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::channel::{Handle, Intake, Message, Offered, OnFull, channel};
+use crate::environment::Environment;
 use crate::event::{Chunk, Metric};
+use crate::exemplars::ExemplarFilter;
 use crate::exporter::Exporter;
 use crate::health::{Health, Monitors};
 use crate::limits::Limits;
@@ -29,6 +31,7 @@ pub struct Builder {
     exporters: Vec<Box<dyn Exporter>>,
     sources: Sources,
     plan: Plan,
+    exemplars: ExemplarFilter,
     capacity: usize,
     on_full: OnFull,
 }
@@ -100,6 +103,19 @@ impl Builder {
         self
     }
 
+    /// Sets which exemplars are sent with metrics; without it all that their sources give.
+    pub fn exemplars(mut self, filter: ExemplarFilter) -> Self {
+        self.exemplars = filter;
+        self
+    }
+
+    /// Does what the environment says of sampling, limits and exemplars.
+    pub fn environment(self, environment: &Environment) -> Self {
+        self.sampler(environment.sampler.clone())
+            .limits(environment.limits)
+            .exemplars(environment.exemplars)
+    }
+
     /// How many chunks the channel holds; 1,024 unless told, and at least one.
     pub fn capacity(mut self, chunks: usize) -> Self {
         self.capacity = chunks;
@@ -127,6 +143,7 @@ impl Builder {
             exporters: self.exporters,
             sources: self.sources,
             stage: Stage::new(self.plan).map(Box::new),
+            exemplars: self.exemplars,
             handed: Handed::default(),
             intake: handle.intake().clone(),
         };
@@ -156,6 +173,7 @@ impl Collector {
             exporters: Vec::new(),
             sources: Sources::default(),
             plan: Plan::default(),
+            exemplars: ExemplarFilter::AlwaysOn,
             capacity: DEFAULT_CAPACITY,
             on_full: OnFull::default(),
         }
@@ -283,6 +301,7 @@ struct Worker {
     sources: Sources,
     /// What stands between the channel and the exporters, if anything does.
     stage: Option<Box<Stage>>,
+    exemplars: ExemplarFilter,
     handed: Handed,
     intake: Arc<Intake>,
 }
@@ -304,7 +323,7 @@ impl Worker {
             // Chunks that come without a pause do not keep the sources waiting.
             if self.sources.due().is_some() {
                 let metrics = self.sources.ask_due(Instant::now());
-                self.export_metrics(&metrics);
+                self.export_metrics(metrics);
             }
             if self.stage.as_ref().is_some_and(|stage| stage.due().is_some()) {
                 self.stage_with(|stage, out| stage.tick(Instant::now(), out));
@@ -389,15 +408,16 @@ impl Worker {
     /// Gives the exporters metrics as they are now.
     fn ask_all(&mut self) {
         let metrics = self.sources.ask_all();
-        self.export_metrics(&metrics);
+        self.export_metrics(metrics);
     }
 
-    fn export_metrics(&mut self, metrics: &[Metric]) {
+    fn export_metrics(&mut self, mut metrics: Vec<Metric>) {
         if metrics.is_empty() {
             return;
         }
+        self.exemplars.apply(&mut metrics);
         for exporter in &mut self.exporters {
-            exporter.export_metrics(metrics);
+            exporter.export_metrics(&metrics);
         }
     }
 
