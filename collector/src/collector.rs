@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use crate::cardinality::Cardinality;
 use crate::channel::{Handle, Intake, Message, Offered, OnFull, channel};
 use crate::environment::Environment;
 use crate::event::{Chunk, Metric};
@@ -100,6 +101,12 @@ impl Builder {
     /// Cuts what spans and log records have beyond these limits. Without it there are none.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.plan.limits = Some(limits);
+        self
+    }
+
+    /// Tells no more names of spans and series of metrics apart than these. Without it there is no bound.
+    pub fn cardinality(mut self, cardinality: Cardinality) -> Self {
+        self.plan.cardinality = Some(cardinality);
         self
     }
 
@@ -416,6 +423,9 @@ impl Worker {
             return;
         }
         self.exemplars.apply(&mut metrics);
+        if let Some(stage) = &mut self.stage {
+            stage.pass_metrics(&mut metrics);
+        }
         for exporter in &mut self.exporters {
             exporter.export_metrics(&metrics);
         }

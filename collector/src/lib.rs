@@ -93,6 +93,7 @@
 pub mod aggregate;
 pub mod event;
 
+mod cardinality;
 mod channel;
 mod collector;
 mod env;
@@ -110,6 +111,7 @@ mod stage;
 mod stats;
 mod transfers;
 
+pub use cardinality::Cardinality;
 pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};
 pub use env::ListError;
