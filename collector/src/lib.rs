@@ -24,6 +24,11 @@
 //! are those delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]). So
 //! are the points of metrics, by each exporter that takes them.
 //!
+//! # Features
+//!
+//! `opentelemetry` has exporters and processors of OpenTelemetry's own SDK as destinations, for
+//! embedders whose telemetry goes that way already: module `opentelemetry`.
+//!
 //! This crate knows nothing of WebAssembly.
 //!
 //! # Example
@@ -91,6 +96,7 @@
 //! ```
 
 pub mod aggregate;
+pub mod assembly;
 pub mod event;
 
 mod cardinality;
@@ -101,8 +107,11 @@ mod environment;
 mod exemplars;
 mod exporter;
 mod health;
+mod intake;
 mod limits;
 mod metrics;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 pub mod otlp;
 pub mod propagation;
 mod resource;
@@ -110,6 +119,8 @@ pub mod sampling;
 mod stage;
 mod stats;
 mod transfers;
+
+use std::sync::atomic;
 
 pub use cardinality::Cardinality;
 pub use channel::{Handle, OnFull};

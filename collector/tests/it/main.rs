@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod allocations;
+mod assembly;
 mod channel;
 mod delivery;
 mod delivery_signals;
@@ -15,6 +16,7 @@ mod grpc;
 mod grpc_faults;
 #[cfg(feature = "grpc")]
 mod grpc_server;
+mod opentelemetry;
 mod sampling;
 mod server;
 mod signals;
