@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use crate::cardinality::Cardinality;
 use crate::channel::{Handle, Message, OnFull, channel};
+use crate::environment::Environment;
 use crate::event::{Chunk, Metric};
+use crate::exemplars::ExemplarFilter;
 use crate::exporter::Exporter;
 use crate::health::{Health, Monitors};
 use crate::intake::{Intake, Offered};
@@ -30,6 +33,7 @@ pub struct Builder {
     exporters: Vec<Box<dyn Exporter>>,
     sources: Sources,
     plan: Plan,
+    exemplars: ExemplarFilter,
     capacity: usize,
     on_full: OnFull,
 }
@@ -101,6 +105,25 @@ impl Builder {
         self
     }
 
+    /// Tells no more names of spans and series of metrics apart than these. Without it there is no bound.
+    pub fn cardinality(mut self, cardinality: Cardinality) -> Self {
+        self.plan.cardinality = Some(cardinality);
+        self
+    }
+
+    /// Sets which exemplars are sent with metrics; without it all that their sources give.
+    pub fn exemplars(mut self, filter: ExemplarFilter) -> Self {
+        self.exemplars = filter;
+        self
+    }
+
+    /// Does what the environment says of sampling, limits and exemplars.
+    pub fn environment(self, environment: &Environment) -> Self {
+        self.sampler(environment.sampler.clone())
+            .limits(environment.limits)
+            .exemplars(environment.exemplars)
+    }
+
     /// How many chunks the channel holds; 1,024 unless told, and at least one.
     pub fn capacity(mut self, chunks: usize) -> Self {
         self.capacity = chunks;
@@ -128,6 +151,7 @@ impl Builder {
             exporters: self.exporters,
             sources: self.sources,
             stage: Stage::new(self.plan).map(Box::new),
+            exemplars: self.exemplars,
             handed: Handed::default(),
             intake: handle.intake().clone(),
         };
@@ -157,6 +181,7 @@ impl Collector {
             exporters: Vec::new(),
             sources: Sources::default(),
             plan: Plan::default(),
+            exemplars: ExemplarFilter::AlwaysOn,
             capacity: DEFAULT_CAPACITY,
             on_full: OnFull::default(),
         }
@@ -285,6 +310,7 @@ struct Worker {
     sources: Sources,
     /// What stands between the channel and the exporters, if anything does.
     stage: Option<Box<Stage>>,
+    exemplars: ExemplarFilter,
     handed: Handed,
     intake: Arc<Intake>,
 }
@@ -306,7 +332,7 @@ impl Worker {
             // Chunks that come without a pause do not keep the sources waiting.
             if self.sources.due().is_some() {
                 let metrics = self.sources.ask_due(Instant::now());
-                self.export_metrics(&metrics);
+                self.export_metrics(metrics);
             }
             if self.stage.as_ref().is_some_and(|stage| stage.due().is_some()) {
                 self.stage_with(|stage, out| stage.tick(Instant::now(), out));
@@ -391,15 +417,19 @@ impl Worker {
     /// Gives the exporters metrics as they are now.
     fn ask_all(&mut self) {
         let metrics = self.sources.ask_all();
-        self.export_metrics(&metrics);
+        self.export_metrics(metrics);
     }
 
-    fn export_metrics(&mut self, metrics: &[Metric]) {
+    fn export_metrics(&mut self, mut metrics: Vec<Metric>) {
         if metrics.is_empty() {
             return;
         }
+        self.exemplars.apply(&mut metrics);
+        if let Some(stage) = &mut self.stage {
+            stage.pass_metrics(&mut metrics);
+        }
         for exporter in &mut self.exporters {
-            exporter.export_metrics(metrics);
+            exporter.export_metrics(&metrics);
         }
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn list(text: &str) -> Result<Vec<(String, String)>, ListError> {
 
 /// Resolves `%xx`. `+` stands for itself, and what is not UTF-8 becomes U+FFFD, both
 /// as W3C Baggage says. `None` for a `%` that is no escape.
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -103,9 +103,12 @@ pub mod aggregate;
 pub mod assembly;
 pub mod event;
 
+mod cardinality;
 mod channel;
 mod collector;
 mod env;
+mod environment;
+mod exemplars;
 mod exporter;
 mod health;
 mod intake;
@@ -114,6 +117,7 @@ mod metrics;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
 pub mod otlp;
+pub mod propagation;
 mod resource;
 pub mod sampling;
 mod stage;
@@ -122,9 +126,12 @@ mod transfers;
 
 use std::sync::atomic;
 
+pub use cardinality::Cardinality;
 pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};
 pub use env::ListError;
+pub use environment::{Environment, EnvironmentError};
+pub use exemplars::{ExemplarFilter, ExemplarFilterError};
 pub use exporter::Exporter;
 pub use health::{Circuit, Delivery, ExporterHealth, Health, Monitor, SignalHealth};
 pub use limits::{Limits, LimitsError};

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::env;
 
 pub(crate) use apply::Limiter;
+pub(crate) use tables::Tables;
 
 /// Attributes, events and links of a record unless it is said otherwise ([OpenTelemetry,
 /// "Attribute limits"]).

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::event::Chunk;
+use crate::cardinality::{Cardinality, Names, Series};
+use crate::event::{Chunk, Metric};
 use crate::limits::{Limiter, Limits};
 use crate::sampling::{Hold, Ratio, Sampler, TailSampling};
 use crate::stats::{Flow, StageReport};
@@ -15,6 +16,7 @@ pub(crate) struct Plan {
     /// The most spans of a trace.
     pub(crate) cap: Option<usize>,
     pub(crate) limits: Option<Limits>,
+    pub(crate) cardinality: Option<Cardinality>,
 }
 
 /// Takes chunks of many traces in, and gives chunks out.
@@ -22,23 +24,30 @@ pub(crate) struct Stage {
     sampler: Option<Sampler>,
     limiter: Option<Limiter>,
     hold: Option<Hold>,
+    /// For spans that go out, so that what is sampled out takes no name.
+    names: Option<Names>,
+    series: Option<Series>,
     report: StageReport,
 }
 
 impl Stage {
     /// `None` if there is nothing to be done.
     pub(crate) fn new(plan: Plan) -> Option<Self> {
-        let Plan { sampler, tail, cap, limits } = plan;
+        let Plan { sampler, tail, cap, limits, cardinality } = plan;
         let sampler = sampler.filter(|sampler| !sampler.keeps_all());
         let hold = (tail.is_some() || cap.is_some()).then(|| Hold::new(tail, cap));
         let limiter = limits.map(Limiter::new);
-        let is_needed = sampler.is_some() || hold.is_some() || limiter.is_some();
-        is_needed.then(|| Stage { sampler, limiter, hold, report: StageReport::default() })
+        let names = cardinality.map(|cardinality| Names::new(cardinality.span_names));
+        let series = cardinality.map(|cardinality| Series::new(cardinality.series));
+        let is_needed =
+            sampler.is_some() || hold.is_some() || limiter.is_some() || cardinality.is_some();
+        let report = StageReport::default();
+        is_needed.then(|| Stage { sampler, limiter, hold, names, series, report })
     }
 
     /// Takes a chunk, and calls `out` with all that is to be exported by now.
     pub(crate) fn push(&mut self, now: Instant, mut chunk: Chunk, out: &mut dyn FnMut(&Chunk)) {
-        let Stage { sampler, limiter, hold, report } = self;
+        let Stage { sampler, limiter, hold, names, report, .. } = self;
         let (spans, logs) = (chunk.spans.len() as u64, chunk.logs.len() as u64);
         report.spans.received += spans;
         report.logs.received += logs;
@@ -61,13 +70,13 @@ impl Stage {
         match hold {
             Some(hold) => {
                 let mut passed = Passed::default();
-                hold.push(now, chunk, ratio, report, &mut |chunk| passed.pass(&chunk, out));
+                hold.push(now, chunk, ratio, report, &mut |chunk| passed.pass(chunk, names, out));
                 passed.count(report);
             }
             None => {
                 chunk.spans.iter_mut().for_each(|span| ratio.tell(span));
                 let mut passed = Passed::default();
-                passed.pass(&chunk, out);
+                passed.pass(chunk, names, out);
                 passed.count(report);
             }
         }
@@ -80,19 +89,28 @@ impl Stage {
 
     /// Gives out what has been held for long enough.
     pub(crate) fn tick(&mut self, now: Instant, out: &mut dyn FnMut(&Chunk)) {
-        if let Some(hold) = &mut self.hold {
+        let Stage { hold, names, report, .. } = self;
+        if let Some(hold) = hold {
             let mut passed = Passed::default();
-            hold.tick(now, &mut self.report, &mut |chunk| passed.pass(&chunk, out));
-            passed.count(&mut self.report);
+            hold.tick(now, report, &mut |chunk| passed.pass(chunk, names, out));
+            passed.count(report);
         }
     }
 
     /// Gives out all that is held and not sampled out.
     pub(crate) fn flush(&mut self, now: Instant, out: &mut dyn FnMut(&Chunk)) {
-        if let Some(hold) = &mut self.hold {
+        let Stage { hold, names, report, .. } = self;
+        if let Some(hold) = hold {
             let mut passed = Passed::default();
-            hold.flush(now, &mut self.report, &mut |chunk| passed.pass(&chunk, out));
-            passed.count(&mut self.report);
+            hold.flush(now, report, &mut |chunk| passed.pass(chunk, names, out));
+            passed.count(report);
+        }
+    }
+
+    /// Bounds the series of metrics on their way.
+    pub(crate) fn pass_metrics(&mut self, metrics: &mut [Metric]) {
+        if let Some(series) = &mut self.series {
+            self.report.overflowed_points += series.apply(metrics);
         }
     }
 
@@ -110,19 +128,24 @@ impl Stage {
 struct Passed {
     spans: u64,
     logs: u64,
+    renamed: u64,
 }
 
 impl Passed {
-    fn pass(&mut self, chunk: &Chunk, out: &mut dyn FnMut(&Chunk)) {
+    fn pass(&mut self, mut chunk: Chunk, names: &mut Option<Names>, out: &mut dyn FnMut(&Chunk)) {
         self.spans += chunk.spans.len() as u64;
         self.logs += chunk.logs.len() as u64;
-        out(chunk);
+        if let Some(names) = names {
+            self.renamed += names.apply(&mut chunk);
+        }
+        out(&chunk);
     }
 
     fn count(self, report: &mut StageReport) {
         let count = |flow: &mut Flow, number| flow.passed += number;
         count(&mut report.spans, self.spans);
         count(&mut report.logs, self.logs);
+        report.overflowed_names += self.renamed;
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Plan, Stage};
+use crate::cardinality::Cardinality;
 use crate::event::{
     Attribute, Chunk, LogRecord, Parent, Severity, SpanDetail, SpanId, SpanNumber, SpanRecord,
     Status, SymbolTable, TraceFlags, TraceId, TraceInfo, Value,
@@ -151,7 +152,8 @@ fn random_plan(random: &mut Random) -> Plan {
         if random.one_in(3) { tail.keep_logs() } else { tail }
     });
     let limits = random.one_in(4).then(|| Limits { span_attributes: 0, ..Limits::default() });
-    Plan { sampler, tail, cap, limits }
+    let cardinality = random.one_in(4).then_some(Cardinality { span_names: 0, series: 1 });
+    Plan { sampler, tail, cap, limits, cardinality }
 }
 
 /// Chunks of several traces, some of them in disorder, with spans told twice and parents that

@@ -17,6 +17,7 @@ use ureq::http::{HeaderName, HeaderValue, Uri};
 use self::variables::Variables;
 use super::batch::BatchLimits;
 use super::queue::{QueueLimits, WhenFull};
+use super::retry::MAX_ELAPSED;
 use crate::env;
 use crate::metrics::DEFAULT_METRIC_INTERVAL;
 use crate::stats::Signal;
@@ -67,6 +68,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, for logs `OTEL_BLRP_…` | spans, log records in a request | 512 |
 /// | `OTEL_BSP_SCHEDULE_DELAY`, for logs `OTEL_BLRP_…` | milliseconds until a batch that is not full is sent | 5,000; logs 1,000 |
 /// | `OTEL_BSP_MAX_QUEUE_SIZE`, for logs `OTEL_BLRP_…` | spans, log records that wait for the receiver | 262,144 |
+/// | `OTEL_BSP_EXPORT_TIMEOUT`, for logs `OTEL_BLRP_…`, for metrics `OTEL_METRIC_EXPORT_TIMEOUT` | milliseconds for which a batch is tried, 0 for ever | 300,000 |
 /// | `OTEL_METRIC_EXPORT_INTERVAL` | [`Config::metric_interval`], in milliseconds | 60,000 |
 /// | `OTEL_SDK_DISABLED` | `true`: nothing is sent | `false` |
 /// | `OTEL_‹SIGNAL›_EXPORTER` | `none`: the signal is not sent; other exporters are not here | `otlp` |
@@ -92,6 +94,8 @@ pub(crate) struct SignalConfig {
     pub(crate) endpoint: Uri,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) timeout: Duration,
+    /// For how long a batch is tried, again and again.
+    pub(crate) give_up_after: Duration,
     pub(crate) compression: Compression,
     pub(crate) tls: Tls,
     pub(crate) batch: BatchLimits,
@@ -301,12 +305,19 @@ impl SignalConfig {
         batch.items = batch.items.min(queue.items);
         let timeout = number(lookup, &own.timeout, 1, "milliseconds")?;
         let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+        let give_up_after = match number(lookup, &[own.export_timeout], 0, "milliseconds")? {
+            // By the specification, under "Timeout".
+            Some(0) => Duration::MAX,
+            Some(millis) => Duration::from_millis(millis),
+            None => MAX_ELAPSED,
+        };
         Ok(SignalConfig {
             signal,
             protocol,
             endpoint,
             headers,
-            timeout,
+            timeout: timeout.min(give_up_after),
+            give_up_after,
             compression,
             tls,
             batch,

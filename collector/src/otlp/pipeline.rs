@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Batcher};
 use super::queue::Queue;
-use super::retry::{Backoff, MAX_ELAPSED};
+use super::retry::Backoff;
 use super::vitals::Vitals;
 use crate::stats::Counts;
 use crate::transfers::QueueState;
@@ -187,7 +187,7 @@ impl Pipeline {
                 self.backoff.failed(now, retry_after);
                 self.vitals.failed(now, &error, self.backoff.not_before());
                 self.last_error = Some(error);
-                if attempt.first.is_none_or(|first| now.duration_since(first) < MAX_ELAPSED) {
+                if attempt.first.is_none_or(|first| self.backoff.goes_on(now, first)) {
                     self.again = Some(attempt);
                     return;
                 }

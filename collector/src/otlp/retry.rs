@@ -22,12 +22,24 @@ pub(crate) struct Backoff {
     failures: u32,
     not_before: Option<Instant>,
     random: u64,
+    /// For how long a batch is tried.
+    give_up_after: Duration,
 }
 
 impl Backoff {
     pub(crate) fn new(seed: u64) -> Self {
         // Xorshift does not leave zero.
-        Backoff { failures: 0, not_before: None, random: seed | 1 }
+        Backoff { failures: 0, not_before: None, random: seed | 1, give_up_after: MAX_ELAPSED }
+    }
+
+    /// With another time for which a batch is tried.
+    pub(crate) fn giving_up_after(self, give_up_after: Duration) -> Self {
+        Backoff { give_up_after, ..self }
+    }
+
+    /// Whether a batch that was first sent at this moment is tried again.
+    pub(crate) fn goes_on(&self, now: Instant, first: Instant) -> bool {
+        now.saturating_duration_since(first) < self.give_up_after
     }
 
     /// When the next request may be sent, if not at once.
@@ -90,6 +102,17 @@ mod tests {
         let of_seed = |seed| delay(&mut Backoff::new(seed), None);
         let first = of_seed(0xdead_beef);
         assert!((1..50).any(|seed| of_seed(seed << 40) != first), "no jitter");
+    }
+
+    #[test]
+    fn a_batch_is_given_up_after_a_time() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let usual = Backoff::new(1);
+        assert!(usual.goes_on(start + MAX_ELAPSED - second, start));
+        assert!(!usual.goes_on(start + MAX_ELAPSED, start));
+        let short = Backoff::new(1).giving_up_after(second);
+        assert!(short.goes_on(start, start) && !short.goes_on(start + second, start));
+        assert!(Backoff::new(1).giving_up_after(Duration::MAX).goes_on(start + MAX_ELAPSED, start));
     }
 
     #[test]

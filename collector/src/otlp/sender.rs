@@ -108,7 +108,8 @@ impl Sender {
     pub(super) fn new(config: &SignalConfig, resource: &Resource) -> Self {
         let batcher = Batcher::new(config.batch, resource);
         // The hasher's keys are the random numbers that the standard library gives.
-        let backoff = Backoff::new(RandomState::new().hash_one(0));
+        let backoff =
+            Backoff::new(RandomState::new().hash_one(0)).giving_up_after(config.give_up_after);
         let shared = Shared {
             signal: config.signal,
             pipeline: Mutex::new(Pipeline::new(batcher, Queue::new(config.queue), backoff)),

@@ -19,6 +19,10 @@ pub struct StageReport {
     pub early: Early,
     /// What went beyond the limits of attributes, events and links.
     pub cut: Cut,
+    /// Spans that were renamed, because there were too many names.
+    pub overflowed_names: u64,
+    /// Points that were added up with others, because their metric had too many series.
+    pub overflowed_points: u64,
 }
 
 /// The fate of spans, or of log records, between the channel and the exporters.

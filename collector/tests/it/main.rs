@@ -7,6 +7,7 @@ mod channel;
 mod delivery;
 mod delivery_signals;
 mod encode;
+mod environment;
 mod faults;
 mod fixtures;
 #[cfg(feature = "grpc")]

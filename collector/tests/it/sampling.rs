@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use observe_collector::event::{Chunk, SpanNumber};
+use observe_collector::event::{Attribute, Chunk, Metric, MetricData, Number, Point, SpanNumber};
 use observe_collector::sampling::{Failed, TailSampling};
-use observe_collector::{Builder, Collector, Counts, Exporter, Report};
+use observe_collector::{Builder, Cardinality, Collector, Counts, Exporter, Report};
 
 use crate::fixtures::chunk_from;
 
@@ -119,6 +119,23 @@ fn a_trace_is_decided_on_in_time_even_if_nothing_more_comes() {
         std::thread::yield_now();
     }
     assert_eq!(collector.shutdown(LONG).stage.early.waited, 1);
+}
+
+#[test]
+fn names_and_series_are_bounded_on_the_way_to_all_exporters() {
+    let cardinality = Cardinality { span_names: 0, series: 1 };
+    let attributes = |n: i64| vec![Attribute::new("key", n)];
+    let source = move || {
+        let points = (0..5).map(|n| Point::new(attributes(n), 1, Number::Int(n))).collect();
+        let data = MetricData::sum(true, 1, points);
+        vec![Metric { name: "m".into(), description: "".into(), unit: "".into(), data }]
+    };
+    let builder = Collector::builder().cardinality(cardinality).metrics(LONG, source);
+    let (collector, _) = start(builder);
+    collector.handle().send(chunk_from(0, 10));
+    let report = collector.shutdown(LONG);
+    assert_eq!(report.stage.spans.passed, 10);
+    assert_eq!((report.stage.overflowed_names, report.stage.overflowed_points), (10, 5));
 }
 
 #[test]

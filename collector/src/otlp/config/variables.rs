@@ -19,6 +19,8 @@ pub(super) struct Variables {
     pub(super) insecure: [&'static str; 2],
     /// Says whether the signal is sent at all.
     pub(super) exporter: &'static str,
+    /// For how long a batch is tried.
+    pub(super) export_timeout: &'static str,
     /// Metrics are not gathered over time.
     pub(super) batch: Option<BatchVariables>,
 }
@@ -32,7 +34,7 @@ pub(super) struct BatchVariables {
 }
 
 macro_rules! variables {
-    ($signal:literal, $path:literal, $batch:expr) => {
+    ($signal:literal, $path:literal, $export_timeout:literal, $batch:expr) => {
         Variables {
             path: $path,
             endpoint: concat!("OTEL_EXPORTER_OTLP_", $signal, "_ENDPOINT"),
@@ -70,6 +72,7 @@ macro_rules! variables {
                 "OTEL_EXPORTER_OTLP_INSECURE",
             ],
             exporter: concat!("OTEL_", $signal, "_EXPORTER"),
+            export_timeout: $export_timeout,
             batch: $batch,
         }
     };
@@ -86,9 +89,20 @@ macro_rules! batch {
     };
 }
 
-static TRACES: Variables = variables!("TRACES", "/v1/traces", batch!("BSP", "a number of spans"));
-static LOGS: Variables = variables!("LOGS", "/v1/logs", batch!("BLRP", "a number of log records"));
-static METRICS: Variables = variables!("METRICS", "/v1/metrics", None);
+static TRACES: Variables = variables!(
+    "TRACES",
+    "/v1/traces",
+    "OTEL_BSP_EXPORT_TIMEOUT",
+    batch!("BSP", "a number of spans")
+);
+static LOGS: Variables = variables!(
+    "LOGS",
+    "/v1/logs",
+    "OTEL_BLRP_EXPORT_TIMEOUT",
+    batch!("BLRP", "a number of log records")
+);
+static METRICS: Variables =
+    variables!("METRICS", "/v1/metrics", "OTEL_METRIC_EXPORT_TIMEOUT", None);
 
 impl Variables {
     pub(super) fn of(signal: Signal) -> &'static Self {
