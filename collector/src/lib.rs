@@ -108,10 +108,12 @@ mod metrics;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
 pub mod otlp;
+pub mod prometheus;
 mod resource;
 pub mod sampling;
 mod stage;
 mod stats;
+mod telemetry;
 mod transfers;
 
 use std::sync::atomic;
@@ -123,5 +125,8 @@ pub use exporter::Exporter;
 pub use health::{Circuit, Delivery, ExporterHealth, Health, Monitor, SignalHealth};
 pub use metrics::DEFAULT_METRIC_INTERVAL;
 pub use resource::{Resource, ResourceError};
-pub use stats::{Counts, Dropped, Early, ExporterReport, Flow, Report, Signal, StageReport};
+pub use stats::{
+    ChannelReport, Counts, Dropped, Early, ExporterReport, Flow, Passage, Report, Signal,
+    StageReport,
+};
 pub use transfers::{Latency, QueueState, Transfers};
