@@ -12,6 +12,7 @@ use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
 use crate::health::{Health, Monitors};
 use crate::intake::{Intake, Offered};
+use crate::limits::Limits;
 use crate::metrics::{Answers, Sources};
 use crate::sampling::{Sampler, TailSampling};
 use crate::stage::{Plan, Stage};
@@ -98,6 +99,12 @@ impl Builder {
     /// what waits, and what that took. [`Report::metrics`] has them all.
     pub fn own_metrics(mut self, interval: Duration) -> Self {
         self.sources.add_own(Instant::now(), interval);
+        self
+    }
+
+    /// Cuts what spans and log records have beyond these limits. Without it there are none.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.plan.limits = Some(limits);
         self
     }
 
@@ -269,6 +276,7 @@ impl Collector {
             metrics: Counts::default(),
             transfers: Vec::new(),
             last_error: Some(error.to_owned()),
+            errors: Signal::ALL.map(|signal| (signal, error.to_owned())).into(),
         };
         // Of what entered nobody says how far it came.
         let passage = |offered| passage(offered, 0, Channel::Open);
@@ -455,6 +463,10 @@ impl Worker {
                     .filter_map(|signal| Some((signal, exporter.transfers(signal)?)))
                     .collect(),
                 last_error: exporter.last_error(),
+                errors: Signal::ALL
+                    .iter()
+                    .filter_map(|signal| Some((*signal, exporter.last_error_of(*signal)?)))
+                    .collect(),
             }
         };
         let exporters = self.exporters.iter().map(|exporter| report(&**exporter)).collect();

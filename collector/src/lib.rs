@@ -96,6 +96,7 @@
 //! ```
 
 pub mod aggregate;
+pub mod assembly;
 pub mod event;
 
 mod channel;
@@ -104,6 +105,7 @@ mod env;
 mod exporter;
 mod health;
 mod intake;
+mod limits;
 mod metrics;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
@@ -123,10 +125,11 @@ pub use collector::{Builder, Collector};
 pub use env::ListError;
 pub use exporter::Exporter;
 pub use health::{Circuit, Delivery, ExporterHealth, Health, Monitor, SignalHealth};
+pub use limits::{Limits, LimitsError};
 pub use metrics::DEFAULT_METRIC_INTERVAL;
 pub use resource::{Resource, ResourceError};
 pub use stats::{
-    ChannelReport, Counts, Dropped, Early, ExporterReport, Flow, Passage, Report, Signal,
+    ChannelReport, Counts, Cut, Dropped, Early, ExporterReport, Flow, Passage, Report, Signal,
     StageReport,
 };
 pub use transfers::{Latency, QueueState, Transfers};

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod allocations;
+mod assembly;
 mod channel;
 mod delivery;
 mod delivery_signals;
