@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
@@ -16,10 +16,10 @@ use crate::exporter::Exporter;
 use crate::health::{Health, Monitors};
 use crate::intake::{Intake, Offered};
 use crate::limits::Limits;
-use crate::metrics::Sources;
+use crate::metrics::{Answers, Sources};
 use crate::sampling::{Sampler, TailSampling};
 use crate::stage::{Plan, Stage};
-use crate::stats::{Counts, ExporterReport, Flow, Report, Signal};
+use crate::stats::{ChannelReport, Counts, ExporterReport, Flow, Passage, Report, Signal};
 
 /// Chunks that wait in the channel before it counts as full.
 const DEFAULT_CAPACITY: usize = 1024;
@@ -99,6 +99,13 @@ impl Builder {
         self
     }
 
+    /// Adds the collector itself as a source of metrics: what it received, dropped and delivered,
+    /// what waits, and what that took. [`Report::metrics`] has them all.
+    pub fn own_metrics(mut self, interval: Duration) -> Self {
+        self.sources.add_own(Instant::now(), interval);
+        self
+    }
+
     /// Cuts what spans and log records have beyond these limits. Without it there are none.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.plan.limits = Some(limits);
@@ -147,6 +154,7 @@ impl Builder {
         let monitors = Monitors(monitors.collect());
         let (handle, messages) = channel(self.capacity, self.on_full, monitors);
         let names = self.exporters.iter().map(|exporter| exporter.name().to_owned()).collect();
+        let started = SystemTime::now();
         let worker = Worker {
             exporters: self.exporters,
             sources: self.sources,
@@ -154,11 +162,12 @@ impl Builder {
             exemplars: self.exemplars,
             handed: Handed::default(),
             intake: handle.intake().clone(),
+            started,
         };
         let thread = thread::Builder::new()
             .name("observe-collector".to_owned())
             .spawn(|| worker.run(messages));
-        Collector { handle, names, thread: thread.ok() }
+        Collector { handle, names, started, thread: thread.ok() }
     }
 }
 
@@ -170,6 +179,7 @@ impl Builder {
 pub struct Collector {
     handle: Handle,
     names: Vec<String>,
+    started: SystemTime,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -237,6 +247,12 @@ impl Collector {
         answer.recv_deadline(deadline).ok()
     }
 
+    /// [`Report::metrics`] of everything so far, for a page that is asked for them
+    /// ([`prometheus::text`](crate::prometheus::text)); `None` where [`Collector::report`] is.
+    pub fn own_metrics(&self, timeout: Duration) -> Option<Vec<Metric>> {
+        Some(self.report(timeout)?.metrics(self.started, SystemTime::now()))
+    }
+
     /// Closes the channel, delivers what was sent before and metrics as they are now, and stops
     /// the thread.
     ///
@@ -283,10 +299,16 @@ impl Collector {
             counts,
             logs,
             metrics: Counts::default(),
+            transfers: Vec::new(),
             last_error: Some(error.to_owned()),
             errors: Signal::ALL.map(|signal| (signal, error.to_owned())).into(),
         };
-        Report { exporters: self.names.iter().map(report).collect(), ..Report::default() }
+        // Of what entered nobody says how far it came.
+        let passage = |offered| passage(offered, 0, Channel::Open);
+        let channel =
+            ChannelReport { spans: passage(intake.spans()), logs: passage(intake.logs()) };
+        let exporters = self.names.iter().map(report).collect();
+        Report { exporters, channel, ..Report::default() }
     }
 }
 
@@ -313,6 +335,7 @@ struct Worker {
     exemplars: ExemplarFilter,
     handed: Handed,
     intake: Arc<Intake>,
+    started: SystemTime,
 }
 
 /// How much was taken from the channel.
@@ -331,8 +354,8 @@ impl Worker {
             };
             // Chunks that come without a pause do not keep the sources waiting.
             if self.sources.due().is_some() {
-                let metrics = self.sources.ask_due(Instant::now());
-                self.export_metrics(metrics);
+                let answers = self.sources.ask_due(Instant::now());
+                self.export_metrics(answers);
             }
             if self.stage.as_ref().is_some_and(|stage| stage.due().is_some()) {
                 self.stage_with(|stage, out| stage.tick(Instant::now(), out));
@@ -416,11 +439,15 @@ impl Worker {
 
     /// Gives the exporters metrics as they are now.
     fn ask_all(&mut self) {
-        let metrics = self.sources.ask_all();
-        self.export_metrics(metrics);
+        let answers = self.sources.ask_all();
+        self.export_metrics(answers);
     }
 
-    fn export_metrics(&mut self, mut metrics: Vec<Metric>) {
+    fn export_metrics(&mut self, answers: Answers) {
+        let mut metrics = answers.metrics;
+        if answers.own {
+            metrics.append(&mut self.own_metrics());
+        }
         if metrics.is_empty() {
             return;
         }
@@ -431,6 +458,10 @@ impl Worker {
         for exporter in &mut self.exporters {
             exporter.export_metrics(&metrics);
         }
+    }
+
+    fn own_metrics(&self) -> Vec<Metric> {
+        self.report(Channel::Open).metrics(self.started, SystemTime::now())
     }
 
     /// Has all exporters deliver at the same time, so that a slow one does not
@@ -457,6 +488,10 @@ impl Worker {
                 counts: counts_of(Signal::Traces, spans, self.handed.spans, stage.spans),
                 logs: counts_of(Signal::Logs, logs, self.handed.logs, stage.logs),
                 metrics: exporter.counts_of(Signal::Metrics).unwrap_or_default(),
+                transfers: Signal::ALL
+                    .into_iter()
+                    .filter_map(|signal| Some((signal, exporter.transfers(signal)?)))
+                    .collect(),
                 last_error: exporter.last_error(),
                 errors: Signal::ALL
                     .iter()
@@ -465,7 +500,11 @@ impl Worker {
             }
         };
         let exporters = self.exporters.iter().map(|exporter| report(&**exporter)).collect();
-        Report { exporters, stage }
+        let channel = ChannelReport {
+            spans: passage(spans, self.handed.spans, channel),
+            logs: passage(logs, self.handed.logs, channel),
+        };
+        Report { exporters, channel, stage }
     }
 }
 
@@ -495,6 +534,22 @@ fn whole(
         Channel::Closed => counts.dropped.closed += in_channel,
     }
     counts
+}
+
+/// The way through the channel, of which the thread took so much.
+fn passage(offered: Offered, taken: u64, channel: Channel) -> Passage {
+    let waiting = offered.number - offered.dropped.total() - taken;
+    let (closed, waiting) = match channel {
+        Channel::Open => (0, waiting),
+        Channel::Closed => (waiting, 0),
+    };
+    Passage {
+        offered: offered.number,
+        taken,
+        full: offered.dropped.channel_full,
+        closed: offered.dropped.closed + closed,
+        waiting,
+    }
 }
 
 /// Whether what is in the channel can still reach the exporters.

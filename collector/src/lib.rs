@@ -117,11 +117,13 @@ mod metrics;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
 pub mod otlp;
+pub mod prometheus;
 pub mod propagation;
 mod resource;
 pub mod sampling;
 mod stage;
 mod stats;
+mod telemetry;
 mod transfers;
 
 use std::sync::atomic;
@@ -137,5 +139,8 @@ pub use health::{Circuit, Delivery, ExporterHealth, Health, Monitor, SignalHealt
 pub use limits::{Limits, LimitsError};
 pub use metrics::DEFAULT_METRIC_INTERVAL;
 pub use resource::{Resource, ResourceError};
-pub use stats::{Counts, Cut, Dropped, Early, ExporterReport, Flow, Report, Signal, StageReport};
+pub use stats::{
+    ChannelReport, Counts, Cut, Dropped, Early, ExporterReport, Flow, Passage, Report, Signal,
+    StageReport,
+};
 pub use transfers::{Latency, QueueState, Transfers};

@@ -18,10 +18,19 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 pub(crate) type Ask = Box<dyn FnMut() -> Vec<Metric> + Send>;
 
 struct Source {
-    ask: Ask,
+    /// `None` is the collector itself.
+    ask: Option<Ask>,
     interval: Duration,
     /// When it is asked next; `None` is never.
     due: Option<Instant>,
+}
+
+/// What sources answered.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    pub(crate) metrics: Vec<Metric>,
+    /// Whether the collector itself is asked, which only its thread can answer for.
+    pub(crate) own: bool,
 }
 
 /// All sources of a collector. Reads no clock.
@@ -33,6 +42,15 @@ pub(crate) struct Sources {
 impl Sources {
     /// Adds a source, of which the first interval begins now.
     pub(crate) fn add(&mut self, now: Instant, interval: Duration, ask: Ask) {
+        self.add_source(now, interval, Some(ask));
+    }
+
+    /// Adds the collector itself.
+    pub(crate) fn add_own(&mut self, now: Instant, interval: Duration) {
+        self.add_source(now, interval, None);
+    }
+
+    fn add_source(&mut self, now: Instant, interval: Duration, ask: Option<Ask>) {
         let interval = interval.max(SHORTEST_INTERVAL);
         self.sources.push(Source { ask, interval, due: now.checked_add(interval) });
     }
@@ -44,20 +62,31 @@ impl Sources {
 
     /// Asks those whose time has come. Their next interval begins now, so that what was missed
     /// while the thread was held up is not made up for.
-    pub(crate) fn ask_due(&mut self, now: Instant) -> Vec<Metric> {
-        let mut metrics = Vec::new();
+    pub(crate) fn ask_due(&mut self, now: Instant) -> Answers {
+        let mut answers = Answers::default();
         for source in &mut self.sources {
             if source.due.is_some_and(|due| due <= now) {
                 source.due = now.checked_add(source.interval);
-                metrics.append(&mut (source.ask)());
+                source.answer(&mut answers);
             }
         }
-        metrics
+        answers
     }
 
     /// Asks all, due or not.
-    pub(crate) fn ask_all(&mut self) -> Vec<Metric> {
-        self.sources.iter_mut().flat_map(|source| (source.ask)()).collect()
+    pub(crate) fn ask_all(&mut self) -> Answers {
+        let mut answers = Answers::default();
+        self.sources.iter_mut().for_each(|source| source.answer(&mut answers));
+        answers
+    }
+}
+
+impl Source {
+    fn answer(&mut self, answers: &mut Answers) {
+        match &mut self.ask {
+            Some(ask) => answers.metrics.append(&mut ask()),
+            None => answers.own = true,
+        }
     }
 }
 
@@ -65,7 +94,7 @@ impl Sources {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Ask, SHORTEST_INTERVAL, Sources};
+    use super::{Answers, Ask, SHORTEST_INTERVAL, Sources};
     use crate::event::{Metric, MetricData};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -76,8 +105,8 @@ mod tests {
         Box::new(move || vec![metric.clone()])
     }
 
-    fn names(metrics: &[Metric]) -> Vec<&str> {
-        metrics.iter().map(|metric| &*metric.name).collect()
+    fn names(answers: &Answers) -> Vec<&str> {
+        answers.metrics.iter().map(|metric| &*metric.name).collect()
     }
 
     #[test]
@@ -103,8 +132,8 @@ mod tests {
         let (mut sources, start) = (Sources::default(), Instant::now());
         sources.add(start, SECOND, named("one"));
         let late = start + 10 * SECOND;
-        assert_eq!(sources.ask_due(late).len(), 1);
-        assert!(sources.ask_due(late).is_empty());
+        assert_eq!(sources.ask_due(late).metrics.len(), 1);
+        assert!(sources.ask_due(late).metrics.is_empty());
         assert_eq!(sources.due(), Some(late + SECOND));
     }
 
@@ -117,5 +146,17 @@ mod tests {
         sources.add(start, Duration::ZERO, named("often"));
         assert_eq!(sources.due(), Some(start + SHORTEST_INTERVAL));
         assert_eq!(names(&sources.ask_all()), ["never", "often"]);
+    }
+
+    #[test]
+    fn the_collector_itself_is_a_source_that_others_answer_for() {
+        let (mut sources, start) = (Sources::default(), Instant::now());
+        sources.add(start, SECOND, named("one"));
+        assert!(!sources.ask_all().own);
+        sources.add_own(start, 2 * SECOND);
+        assert!(!sources.ask_due(start + SECOND).own);
+        let answers = sources.ask_due(start + 2 * SECOND);
+        assert_eq!((names(&answers), answers.own), (vec!["one"], true));
+        assert!(sources.ask_all().own);
     }
 }

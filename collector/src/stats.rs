@@ -1,8 +1,12 @@
 //! What became of everything that was to be sent.
 
+mod channel;
 mod stage;
 
+pub use channel::{ChannelReport, Passage};
 pub use stage::{Cut, Early, Flow, StageReport};
+
+use crate::transfers::Transfers;
 
 /// A kind of telemetry, with an account and a way of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +104,8 @@ impl Dropped {
 pub struct Report {
     /// One for each exporter, in the order in which they were added.
     pub exporters: Vec<ExporterReport>,
+    /// What entered, and what did not.
+    pub channel: ChannelReport,
     /// What happened between the channel and the exporters; all zero where nothing is to happen.
     pub stage: StageReport,
 }
@@ -115,6 +121,8 @@ pub struct ExporterReport {
     pub logs: Counts,
     /// Its counts of points of metrics, which pass no channel; all zero if it takes none.
     pub metrics: Counts,
+    /// What the delivery took, of each signal of which it can tell.
+    pub transfers: Vec<(Signal, Transfers)>,
     /// The last thing that went wrong, in one line.
     pub last_error: Option<String>,
     /// The last thing that went wrong with each signal, of those with which anything did.

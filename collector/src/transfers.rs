@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 ///
 /// These are numbers of requests and bytes; what became of spans, log records and points is in
 /// [`Counts`](crate::Counts).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transfers {
     /// Requests that ended, with or without an answer.
     pub requests: u64,
@@ -23,7 +23,7 @@ pub struct Transfers {
 }
 
 /// A histogram of how long requests took.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
     /// How many requests took at most as many seconds as the bound of the same place in
     /// [`Latency::BOUNDS`] and more than the one before; the last number is of those beyond all.

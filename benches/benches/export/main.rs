@@ -42,6 +42,7 @@ enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Contender {
     OursHttp,
+    OursGrpc,
     OursThroughSdk,
     OtlpHttp,
     OtlpGrpc,
@@ -61,8 +62,9 @@ struct Cost {
 }
 
 impl Contender {
-    const ALL: [Contender; 7] = [
+    const ALL: [Contender; 8] = [
         Contender::OursHttp,
+        Contender::OursGrpc,
         Contender::OtlpHttp,
         Contender::OtlpGrpc,
         Contender::SdkHttp,
@@ -74,6 +76,7 @@ impl Contender {
     fn name(self) -> &'static str {
         match self {
             Contender::OursHttp => "**ours**, HTTP",
+            Contender::OursGrpc => "**ours**, gRPC",
             Contender::OursThroughSdk => {
                 "ours, by `SdkExporter` to that of `opentelemetry-otlp`, HTTP"
             }
@@ -88,7 +91,7 @@ impl Contender {
     /// Enough for a time of about the same length.
     fn spans(self) -> u64 {
         match self {
-            Contender::OursHttp => 4_000_000,
+            Contender::OursHttp | Contender::OursGrpc => 4_000_000,
             _ => 400_000,
         }
     }
@@ -96,6 +99,7 @@ impl Contender {
     fn sender(self, url: &str) -> Result<Sender> {
         match self {
             Contender::OursHttp => ours::http(url),
+            Contender::OursGrpc => ours::grpc(url),
             Contender::OursThroughSdk => ours::through_sdk(url),
             Contender::OtlpHttp => peers::otlp_http(url),
             Contender::OtlpGrpc => peers::otlp_grpc(url),

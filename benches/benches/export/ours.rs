@@ -22,6 +22,12 @@ pub(crate) fn http(url: &str) -> Result<Sender> {
     Ok(sender(Box::new(exporter(url)?)))
 }
 
+pub(crate) fn grpc(url: &str) -> Result<Sender> {
+    let grpc = |name: &str| (name == "OTEL_EXPORTER_OTLP_PROTOCOL").then(|| "grpc".to_owned());
+    let config = Config::for_endpoint_with(url, &grpc)?;
+    Ok(sender(Box::new(OtlpExporter::new(config, Resource::new()))))
+}
+
 /// With what the specification says where the environment says nothing.
 pub(crate) fn exporter(url: &str) -> Result<OtlpExporter> {
     let config = Config::for_endpoint_with(url, &|_| None)?;
