@@ -49,7 +49,7 @@ fn attributes() -> Vec<Attribute> {
         Attribute::new("whole", 3.0),
         Attribute::new("tiny", f64::MIN_POSITIVE),
         Attribute::new("nothing", Value::Empty),
-        Attribute::new("bytes", Value::from(vec![0, 0xff, 0x80, 0x0a])),
+        Attribute::new("bytes", Value::from(vec![0_u8, 0xff, 0x80, 0x0a])),
         Attribute::new("array", array),
         Attribute::new("list", list.expect("two deep")),
     ]
