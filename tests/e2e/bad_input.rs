@@ -231,8 +231,8 @@ fn a_variable_that_cannot_be_honoured_is_named() {
         command
     };
     let url = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
-    let result = output(run().env(url.0, url.1).env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), b"");
-    assert_one_line(&result, &["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"], "grpc");
+    let result = output(run().env(url.0, url.1).env("OTEL_EXPORTER_OTLP_PROTOCOL", "soap"), b"");
+    assert_one_line(&result, &["OTEL_EXPORTER_OTLP_PROTOCOL", "soap", "http/protobuf"], "soap");
 }
 
 /// The program still runs, and the loss is counted and told.

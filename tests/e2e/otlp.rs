@@ -2,7 +2,9 @@
 //! it, and every field is what was recorded.
 
 mod beyond;
+mod sent;
 mod signals;
+mod told;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -78,16 +80,23 @@ fn wait_for(port: u16) {
     }
 }
 
+/// Where a collector listens.
+struct Ports {
+    http: u16,
+    grpc: u16,
+}
+
 /// A real collector that forwards what it gets to `port`.
-fn rotel(port: u16) -> (Process, u16) {
-    let http = free_port();
+fn rotel(port: u16) -> (Process, Ports) {
+    let ports = Ports { http: free_port(), grpc: free_port() };
     let child = Command::new(repository().join("tests/oracle/rotel"))
-        .args([http.to_string(), "0".to_owned(), format!("http://127.0.0.1:{port}")])
+        .args([ports.http.to_string(), ports.grpc.to_string(), format!("http://127.0.0.1:{port}")])
         .stdout(Stdio::null())
         .spawn()
         .expect("rotel is there");
-    wait_for(http);
-    (Process(child), http)
+    wait_for(ports.http);
+    wait_for(ports.grpc);
+    (Process(child), ports)
 }
 
 /// The spans, log records or metrics in the requests that were kept, as the official Python
@@ -132,7 +141,7 @@ impl Exporter for Kept {
             let shared = symbol.into_iter().flat_map(|symbol| &symbol.attributes);
             let own = detail.into_iter().flat_map(|detail| &detail.attributes);
             let attributes = shared.chain(own).map(|attribute| {
-                let value = signals::value(&attribute.value);
+                let value = told::value(&attribute.value);
                 (attribute.key.to_string(), value)
             });
             let kept = Span {
@@ -231,10 +240,11 @@ fn trace(collector: &Collector, module: &str, export: &str, argument: Option<i32
 fn a_real_collector_gets_every_field_of_every_span() {
     let folder = tempfile::tempdir().expect("a folder");
     let (captor, port) = capture(folder.path());
-    let (gateway, port) = rotel(port);
+    let (gateway, ports) = rotel(port);
 
     let kept = Kept::default();
-    let config = otlp::Config::for_endpoint(&format!("http://127.0.0.1:{port}")).expect("a URL");
+    let url = format!("http://127.0.0.1:{}", ports.http);
+    let config = otlp::Config::for_endpoint(&url).expect("a URL");
     let resource = Resource::new()
         .with_default("service.name", "observe-tests")
         .with_default("service.version", "naïve ☃");
@@ -330,6 +340,31 @@ fn the_command_delivers_what_it_says() {
         for name in ["run vowels.wasm", "_start", "vowels::main", "vowels::count_vowels"] {
             assert!(names.contains(&name), "{name}: {names:?}");
         }
+    }
+}
+
+/// What the environment says of the way counts for `--otlp`, too.
+#[test]
+fn the_command_takes_the_way_that_the_environment_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (captor, port) = signals::grpc_capture(folder.path());
+    let url = format!("http://127.0.0.1:{port}");
+    let mut command = observe();
+    command.args(["run", "examples/annotated.wasm", "--invoke", "fail", "--otlp", &url]);
+    command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    command.env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,x-tenant=a");
+    let shown = stderr(&output(&mut command, b""));
+    captor.terminate();
+    let lines: Vec<_> = shown.lines().filter(|line| line.contains(&url)).collect();
+    assert_eq!(lines, [format!("{url}: 5 spans delivered")]);
+    for (signal, items) in [("traces", 5..6), ("logs", 1..2), ("metrics", 1..99)] {
+        assert!(items.contains(&decode(signal, folder.path()).len()), "{signal}");
+    }
+    for number in 1..=3 {
+        let call = std::fs::read(folder.path().join(format!("{number}.json"))).expect("a call");
+        let call: Json = serde_json::from_slice(&call).expect("an object");
+        assert_eq!(call["headers"]["authorization"], "Bearer x", "{call}");
+        assert_eq!(call["headers"]["x-tenant"], "a", "{call}");
     }
 }
 

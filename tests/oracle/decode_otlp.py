@@ -5,17 +5,18 @@ Usage: decode_otlp.py [traces|logs|metrics] FILE_OR_DIRECTORY...
 
 Each file is the body of one ExportTraceServiceRequest, or of that of the signal that is named first;
 in a directory, every *.bin file in the order of its number, but for those that capture.py got for
-another signal. Runs with the Python of tests/setup. Shares no code with observe: this is the
+another signal. A body is protobuf, or JSON if it begins with a brace. Runs with the Python of tests/setup. Shares no code with observe: this is the
 independent opinion on what was sent. Exits with 1 and one line on anything that does not parse, and
 on fields that the official definition does not have.
 """
 
+import base64
 import json
 import math
 import pathlib
 import sys
 
-from google.protobuf import unknown_fields
+from google.protobuf import json_format, unknown_fields
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -238,12 +239,40 @@ def check_known(message, path):
                 check_known(item, f"{path}.{field.name}")
 
 
+# Where OTLP's JSON is not that of protobuf: identifiers are hexadecimal, not base64, and
+# enumerations are numbers only ("JSON Protobuf Encoding" in the specification).
+IDENTIFIERS = {"traceId", "spanId", "parentSpanId"}
+ENUMERATIONS = {"kind", "code", "severityNumber", "aggregationTemporality"}
+
+
+def canonical(told, path):
+    """OTLP's JSON as the JSON of protobuf; refuses what only the latter allows."""
+    if isinstance(told, list):
+        return [canonical(item, path) for item in told]
+    if not isinstance(told, dict):
+        return told
+    fields = {}
+    for name, inner in told.items():
+        inside = f"{path}.{name}"
+        if "_" in name:
+            raise ValueError(f"{inside} is not in lowerCamelCase")
+        if name in ENUMERATIONS and not isinstance(inner, int):
+            raise ValueError(f"{inside} is not a number: {inner!r}")
+        if name in IDENTIFIERS:
+            inner = base64.b64encode(bytes.fromhex(inner)).decode()
+        fields[name] = canonical(inner, inside)
+    return fields
+
+
 def decode(signal, body):
     """The items of one request, each with the resource and the scope that it came under."""
     kind, by_resource, by_scope, items, item = SIGNALS[signal]
     request = kind()
-    request.ParseFromString(body)
-    check_known(request, "request")
+    if body.startswith(b"{"):
+        json_format.ParseDict(canonical(json.loads(body), "request"), request)
+    else:
+        request.ParseFromString(body)
+        check_known(request, "request")
     return [
         {
             "resource": {
@@ -288,7 +317,7 @@ def main(arguments):
     for file in (file for argument in arguments for file in bodies(signal, argument)):
         try:
             items += decode(signal, file.read_bytes())
-        except (DecodeError, OSError, ValueError) as error:
+        except (DecodeError, OSError, ValueError, json_format.ParseError) as error:
             sys.exit(f"decode_otlp: {file}: {error}")
     json.dump(items, sys.stdout, indent=1)
     print()

@@ -76,8 +76,8 @@ pub(crate) struct Opts {
     #[arg(help_heading = "Trace")]
     min_duration: Duration,
 
-    /// Send spans, log records and metrics to this OTLP backend, as well as showing the spans;
-    /// how is what OTEL_EXPORTER_OTLP_PROTOCOL, …_HEADERS and the like say [default: what
+    /// Send spans, log records and metrics to this OTLP backend, as well as showing the spans.
+    /// OTEL_EXPORTER_OTLP_PROTOCOL, …_HEADERS and the like say how [default: what
     /// OTEL_EXPORTER_OTLP_ENDPOINT says]
     #[arg(long, value_name = "URL", help_heading = "Trace")]
     otlp: Option<String>,

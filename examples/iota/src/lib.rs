@@ -1,6 +1,7 @@
 //! The smallest real host, to be copied: modules come over HTTP, and every run of one is a trace.
 
 mod guest;
+mod status;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,7 +13,7 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{DefaultBodyLimit, Multipart, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use observe_collector::Handle;
 use observe_host::{Builder, Observer, Overhead, TraceContext, TraceOptions};
 use serde::Deserialize;
@@ -60,18 +61,19 @@ pub fn observe(sink: Handle) -> Builder {
         .exit_status(|error| error.downcast_ref::<I32Exit>().map(|exit| exit.0))
 }
 
-/// The routes of this host.
+/// The routes of this host, whose telemetry goes to `sink`.
 ///
 /// # Errors
 ///
 /// If wasmtime does not start, as on a platform that it does not know.
-pub fn app(observer: &Observer, limits: Limits) -> wasmtime::Result<Router> {
+pub fn app(observer: &Observer, sink: Handle, limits: Limits) -> wasmtime::Result<Router> {
     let host = Host::new(observer, limits)?;
     let server = Server { host, guests: RwLock::default(), limits };
     Ok(Router::new()
         .route("/upload", post(upload).layer(DefaultBodyLimit::max(limits.module_bytes)))
         .route("/run", post(run).layer(DefaultBodyLimit::max(limits.input_bytes)))
-        .with_state(Arc::new(server)))
+        .with_state(Arc::new(server))
+        .route("/health", get(async move || status::health(&sink.health()))))
 }
 
 struct Server {

@@ -29,7 +29,7 @@ async fn main() -> wasmtime::Result<()> {
     let listener = TcpListener::bind(&address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
     println!("listening on http://{}", listener.local_addr()?);
-    let app = app(&observer, Limits::default())?;
+    let app = app(&observer, collector.handle(), Limits::default())?;
     let serve = axum::serve(listener, app).with_graceful_shutdown(stopped());
     tokio::select! {
         served = serve.into_future() => served?,

@@ -135,20 +135,73 @@ fn delivery(
         let rest = error.strip_prefix(endpoint).map(|rest| rest.trim_start_matches(": "));
         line += &format!(" ({})", clean(rest.unwrap_or(error)));
     }
-    // Many backends take spans only, and whoever has one wants no such line after each run.
-    if let Some(variable) = exporter_variable(signal)
-        && counts.rejected + counts.dropped.refused > 0
-    {
-        line += &format!("; {variable}=none sends none");
-    }
-    line + "\n"
+    line + &advice(signal, endpoint, counts) + "\n"
 }
 
-/// What says that a signal is not to be sent. Spans are what the backend was given for.
-fn exporter_variable(signal: Signal) -> Option<&'static str> {
-    match signal {
-        Signal::Traces => None,
-        Signal::Logs => Some("OTEL_LOGS_EXPORTER"),
-        Signal::Metrics => Some("OTEL_METRICS_EXPORTER"),
+/// What can be done about a loss, where that is known.
+fn advice(signal: Signal, endpoint: &str, counts: &Counts) -> String {
+    // A backend of the other protocol answers what the transport cannot read.
+    if counts.delivered == 0 && endpoint.contains(":4317/v1/") {
+        return "; port 4317 is for OTEL_EXPORTER_OTLP_PROTOCOL=grpc".to_owned();
+    }
+    // Many backends take spans only, and whoever has one wants no such line after each run.
+    let variable = match signal {
+        Signal::Traces => return String::new(),
+        Signal::Logs => "OTEL_LOGS_EXPORTER",
+        Signal::Metrics => "OTEL_METRICS_EXPORTER",
+    };
+    if counts.rejected + counts.dropped.refused == 0 {
+        return String::new();
+    }
+    format!("; {variable}=none sends none")
+}
+
+#[cfg(test)]
+mod tests {
+    use observe_collector::{Counts, Dropped, Signal};
+
+    use super::delivery;
+
+    fn refused(items: u64) -> Counts {
+        let dropped = Dropped { refused: items, ..Dropped::default() };
+        Counts { accepted: items, dropped, ..Counts::default() }
+    }
+
+    #[test]
+    fn what_went_well_is_told_of_spans() {
+        let counts = Counts { accepted: 1_000, delivered: 1_000, ..Counts::default() };
+        let line = |signal, quiet| delivery(signal, "http://h/", &counts, Some("once"), quiet);
+        assert_eq!(line(Signal::Traces, false), "http://h/: 1,000 spans delivered\n");
+        assert_eq!(line(Signal::Traces, true), "");
+        assert_eq!(line(Signal::Logs, false), "");
+    }
+
+    #[test]
+    fn each_loss_is_told_with_its_reason() {
+        let dropped = Dropped { queue_full: 2, undelivered: 3, ..Dropped::default() };
+        let counts = Counts { accepted: 10, delivered: 4, rejected: 1, dropped, queued: 0 };
+        let line = delivery(Signal::Traces, "http://h", &counts, Some("http://h: 503"), true);
+        let expected = "observe: http://h: 4 of 10 spans delivered, 1 rejected, 2 queue full, \
+                        3 undelivered (503)\n";
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn advice_is_given_where_there_is_any() {
+        let url = "http://h:4318/v1/metrics";
+        let line = delivery(Signal::Metrics, url, &refused(1), None, false);
+        let expected = format!(
+            "observe: {url}: 0 of 1 metric point delivered, 1 refused; \
+             OTEL_METRICS_EXPORTER=none sends none\n"
+        );
+        assert_eq!(line, expected);
+
+        for signal in Signal::ALL {
+            let line = delivery(signal, "http://h:4317/v1/x", &refused(2), None, false);
+            let advice = "2 refused; port 4317 is for OTEL_EXPORTER_OTLP_PROTOCOL=grpc\n";
+            assert!(line.ends_with(advice), "{line}");
+            let line = delivery(signal, "http://h:4317", &refused(2), None, false);
+            assert!(!line.contains("PROTOCOL"), "{line}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use observe_collector::event::{MetricData, Number};
 use observe_collector::{Collector, Resource, otlp};
@@ -75,7 +75,8 @@ impl Host {
         let exporter = otlp::OtlpExporter::new(config.expect("a URL"), Resource::new());
         let collector = Collector::builder().exporter(Box::new(exporter)).start();
         let observer = observe(collector.handle()).min_duration(Duration::ZERO).build();
-        let (runtime, address) = serve(app(&observer, limits).expect("it starts"), 4);
+        let (runtime, address) =
+            serve(app(&observer, collector.handle(), limits).expect("it starts"), 4);
         Host { address, backend, collector, observer, _runtime: runtime }
     }
 
@@ -347,6 +348,37 @@ impl Drop for Process {
     }
 }
 
+/// The host is well without a backend, and says what is the matter with that.
+#[test]
+fn health_tells_of_a_backend_that_is_away() {
+    // A port that was free a moment ago, on which nobody listens now.
+    let away =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let url = format!("http://{}", away.expect("the loopback interface"));
+    let exporter =
+        otlp::OtlpExporter::new(otlp::Config::for_endpoint(&url).expect("a URL"), Resource::new());
+    let collector = Collector::builder().exporter(Box::new(exporter)).start();
+    let observer = observe(collector.handle()).build();
+    let app = app(&observer, collector.handle(), Limits::default()).expect("it starts");
+    let (_runtime, address) = serve(app, 2);
+    upload(address, "moods", "wasm", &wat::parse_str(MOODS).expect("valid"));
+    assert_eq!(post(&format!("http://{address}/run?name=moods"), &[], b"x").status, 200);
+
+    let end = Instant::now() + Duration::from_secs(20);
+    let told = loop {
+        collector.flush(Duration::from_millis(20));
+        let mut answer = ureq::get(format!("http://{address}/health")).call().expect("status 200");
+        let told = answer.body_mut().read_to_string().expect("text");
+        if told.contains("waiting for") || Instant::now() > end {
+            break told;
+        }
+    };
+    let spans = told.lines().find(|line| line.starts_with("otlp: spans: waiting for "));
+    let spans = spans.unwrap_or_else(|| panic!("{told}"));
+    assert!(spans.ends_with(&format!("({url}/v1/traces: connection refused)")), "{told}");
+    assert!(told.contains("otlp: log records: nothing to deliver yet\n"), "{told}");
+}
+
 /// The commands of the README, against the program itself, and its end by Ctrl-C.
 #[cfg(unix)]
 #[test]
@@ -367,7 +399,7 @@ fn the_commands_of_the_readme_do_what_it_says() {
 
     let readme = include_str!("../../README.md");
     let commands: Vec<_> = readme.lines().filter(|line| line.starts_with("curl ")).collect();
-    let [upload, run] = commands[..] else { panic!("not two commands: {commands:?}") };
+    let [upload, run, health] = commands[..] else { panic!("not three commands: {commands:?}") };
     let curl = |command: &str| {
         assert!(command.contains("localhost:8080"), "{command}");
         let command = command.replace("localhost:8080", address);
@@ -383,6 +415,15 @@ fn the_commands_of_the_readme_do_what_it_says() {
     let (headers, body) = answer.split_once("\n\n").expect("headers");
     assert_eq!(body, "3\n");
     let trace = headers.lines().find_map(|line| line.strip_prefix("x-trace-id: "));
+    let health = curl(health);
+    let lines: Vec<_> = health.lines().collect();
+    assert_eq!(lines.len(), 4, "{health}");
+    assert_eq!(lines[0], "serving");
+    for line in lines {
+        // Whether anything was sent by now is a matter of time.
+        let line = line.replace("nothing to deliver yet", "delivered");
+        assert!(readme.contains(&line), "the README says otherwise: {health}");
+    }
 
     let interrupted = Command::new("kill").args(["-INT", &iota.0.id().to_string()]).status();
     assert!(interrupted.is_ok_and(|status| status.success()));
