@@ -46,6 +46,10 @@ fn of_signal<'a>(text: &'a str, signal: &str) -> &'a str {
 
 /// Sets the variable and looks for its effect.
 fn check(variable: &Variable, name: &str) {
+    if let How::File { .. } = &variable.how {
+        let error = read(&[BASE, (name, "/nowhere")]).expect_err(name);
+        assert!(error.starts_with(name), "{error}");
+    }
     let How::Honoured { with, set, shows, bad, .. } = &variable.how else { return };
     let mut around = with.to_vec();
     if !around.iter().any(|(key, _)| *key == BASE.0) && name != BASE.0 {
@@ -97,7 +101,7 @@ fn what_is_not_honoured_changes_nothing_or_is_refused() {
     let without = read(&[BASE]);
     for variable in SECTIONS.iter().flat_map(|(_, variables)| *variables) {
         match variable.how {
-            How::Honoured { .. } => {}
+            How::Honoured { .. } | How::File { .. } => {}
             How::Ignored { .. } => {
                 for signal in ["TRACES", "LOGS", "METRICS"] {
                     let name = variable.name.replace(SIGNAL, signal);
@@ -132,7 +136,7 @@ fn page(root: &Path) -> String {
         let _ = write!(page, "\n## {title}\n\n{}", table::COLUMNS);
         for Variable { name, default, how, rust_sdk, tests } in *variables {
             let what = match how {
-                How::Honoured { what, .. } => format!("yes: {what}"),
+                How::Honoured { what, .. } | How::File { what } => format!("yes: {what}"),
                 How::Ignored { why } => format!("no: {why}"),
                 How::Refused { why } => format!("no, and an error: {why}"),
             };

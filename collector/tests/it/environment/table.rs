@@ -22,6 +22,10 @@ pub(super) enum How {
         /// Values that make no sense.
         bad: &'static [&'static str],
     },
+    /// Names a file, which the further tests write.
+    File {
+        what: &'static str,
+    },
     Ignored {
         why: &'static str,
     },
@@ -244,12 +248,18 @@ const OTLP: &[Variable] = variables! {
         ["requests_are_compressed_where_that_is_asked_for"];
     "OTEL_EXPORTER_OTLP_‹SIGNAL›_COMPRESSION", "`none`", true,
         honoured("as above", "gzip", "compression: Gzip", &["lzma"]);
-    "OTEL_EXPORTER_OTLP_CERTIFICATE", "the system's roots", false, ignored("TLS takes the system's roots");
-    "OTEL_EXPORTER_OTLP_‹SIGNAL›_CERTIFICATE", "the system's roots", false, ignored("as above");
-    "OTEL_EXPORTER_OTLP_CLIENT_KEY", "none", false, ignored("no client shows a certificate");
-    "OTEL_EXPORTER_OTLP_‹SIGNAL›_CLIENT_KEY", "none", false, ignored("as above");
-    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "none", false, ignored("as above");
-    "OTEL_EXPORTER_OTLP_‹SIGNAL›_CLIENT_CERTIFICATE", "none", false, ignored("as above");
+    "OTEL_EXPORTER_OTLP_CERTIFICATE", "the system's", false, How::File { what: "file of the authorities to trust, in PEM format" },
+        ["an_authority_of_ones_own_is_trusted_and_no_other", "files_that_cannot_be_used_are_named_at_the_start"];
+    "OTEL_EXPORTER_OTLP_‹SIGNAL›_CERTIFICATE", "the system's", false, How::File { what: "as above" },
+        ["an_authority_of_ones_own_is_trusted_and_no_other", "files_that_cannot_be_used_are_named_at_the_start"];
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY", "none", false, How::File { what: "file of the key of the client's certificate" },
+        ["a_client_shows_its_certificate_where_it_is_asked_to", "files_that_cannot_be_used_are_named_at_the_start"];
+    "OTEL_EXPORTER_OTLP_‹SIGNAL›_CLIENT_KEY", "none", false, How::File { what: "as above" },
+        ["a_client_shows_its_certificate_where_it_is_asked_to", "files_that_cannot_be_used_are_named_at_the_start"];
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "none", false, How::File { what: "file of a certificate to show" },
+        ["a_client_shows_its_certificate_where_it_is_asked_to", "files_that_cannot_be_used_are_named_at_the_start"];
+    "OTEL_EXPORTER_OTLP_‹SIGNAL›_CLIENT_CERTIFICATE", "none", false, How::File { what: "as above" },
+        ["a_client_shows_its_certificate_where_it_is_asked_to", "files_that_cannot_be_used_are_named_at_the_start"];
 };
 
 /// All of them.
