@@ -171,7 +171,7 @@ impl Collector {
     /// the thread.
     ///
     /// Returns within about `timeout`. What is not delivered by then is dropped and
-    /// counted, so in the report nothing is queued.
+    /// counted, so in the report nothing is queued but what a disk queue keeps for the next process.
     pub fn shutdown(mut self, timeout: Duration) -> Report {
         let deadline = after(timeout);
         self.handle.intake().close();
@@ -366,7 +366,8 @@ impl Worker {
 /// The counts of an exporter and what came before it: what was offered, less what it was handed.
 fn whole(mut counts: Counts, offered: Offered, handed: u64, channel: Channel) -> Counts {
     let in_channel = offered.number - offered.dropped.total() - handed;
-    counts.accepted = offered.number;
+    // What an exporter took up of an earlier process came through no channel.
+    counts.accepted += offered.number - handed;
     counts.dropped.channel_full += offered.dropped.channel_full;
     counts.dropped.closed += offered.dropped.closed;
     match channel {

@@ -108,4 +108,4 @@ pub use health::{Circuit, Delivery, ExporterHealth, Health, Monitor, SignalHealt
 pub use metrics::DEFAULT_METRIC_INTERVAL;
 pub use resource::{Resource, ResourceError};
 pub use stats::{Counts, Dropped, ExporterReport, Report, Signal};
-pub use transfers::{Latency, QueueState, Transfers};
+pub use transfers::{DiskState, Latency, QueueState, Transfers};

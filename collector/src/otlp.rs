@@ -7,9 +7,11 @@
 //! [OpenTelemetry protocol]: https://opentelemetry.io/docs/specs/otlp/
 
 mod attributes;
+mod backlog;
 mod batch;
 mod config;
 mod detail;
+mod disk;
 mod encode;
 mod exporter;
 mod log;
@@ -25,6 +27,7 @@ mod transport;
 mod vitals;
 
 pub use config::{Config, ConfigError};
+pub use disk::{DiskQueue, DiskQueueError, QueueContents};
 pub use encode::{Encoder, TraceEncoder};
 pub use exporter::OtlpExporter;
 pub use log::put_log;

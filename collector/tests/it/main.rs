@@ -2,8 +2,10 @@
 
 mod allocations;
 mod channel;
+mod crash;
 mod delivery;
 mod delivery_signals;
+mod disk;
 mod encode;
 mod faults;
 mod fixtures;
