@@ -12,7 +12,9 @@ use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
 use crate::health::{Health, Monitors};
 use crate::metrics::Sources;
-use crate::stats::{Counts, ExporterReport, Report, Signal};
+use crate::sampling::{Sampler, TailSampling};
+use crate::stage::{Plan, Stage};
+use crate::stats::{Counts, ExporterReport, Flow, Report, Signal};
 
 /// Chunks that wait in the channel before it counts as full.
 const DEFAULT_CAPACITY: usize = 1024;
@@ -25,6 +27,7 @@ const GRACE: Duration = Duration::from_millis(250);
 pub struct Builder {
     exporters: Vec<Box<dyn Exporter>>,
     sources: Sources,
+    plan: Plan,
     capacity: usize,
     on_full: OnFull,
 }
@@ -59,6 +62,37 @@ impl Builder {
         self
     }
 
+    /// Sends only the traces that a sampler lets through, which it is asked by their identities and
+    /// the flags of their parents. Spans of a trace that stands for others have the share as `observe.sampling.ratio`.
+    ///
+    /// What a sampler drops here has been recorded already. An embedder that asks it when a trace
+    /// begins ([`Sampler::is_sampled`]) saves that, too.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.plan.sampler = Some(sampler);
+        self
+    }
+
+    /// Holds traces until they are over, and sends those that [`TailSampling`]'s policies keep. It
+    /// sees what a [`sampler`](Builder::sampler) lets through.
+    pub fn tail_sampling(mut self, sampling: TailSampling) -> Self {
+        self.plan.tail = Some(sampling);
+        self
+    }
+
+    /// Sends so many spans of a trace at the most, and at least one: those that failed, then the
+    /// longest, and the spans above them. Failed ones beyond the cap are no exception.
+    ///
+    /// The others become counts on the next span above them that is sent: `observe.folded.spans`
+    /// (all under it), `observe.folded.errors` (how many of them failed) and `observe.folded.time`
+    /// (seconds of the outermost of them). Log records of a folded span go to that span, too. A trace is
+    /// held until its root has come, in memory in proportion to the cap, or as the bounds of
+    /// [`TailSampling`] allow; of what comes after that, what is left of the cap is sent, and the parents
+    /// of what was.
+    pub fn max_spans_per_trace(mut self, spans: usize) -> Self {
+        self.plan.cap = Some(spans);
+        self
+    }
+
     /// How many chunks the channel holds; 1,024 unless told, and at least one.
     pub fn capacity(mut self, chunks: usize) -> Self {
         self.capacity = chunks;
@@ -85,6 +119,7 @@ impl Builder {
         let worker = Worker {
             exporters: self.exporters,
             sources: self.sources,
+            stage: Stage::new(self.plan).map(Box::new),
             handed: Handed::default(),
             intake: handle.intake().clone(),
         };
@@ -113,6 +148,7 @@ impl Collector {
         Builder {
             exporters: Vec::new(),
             sources: Sources::default(),
+            plan: Plan::default(),
             capacity: DEFAULT_CAPACITY,
             on_full: OnFull::default(),
         }
@@ -138,7 +174,8 @@ impl Collector {
     }
 
     /// Waits until everything that was sent before, and metrics as they are now, is delivered,
-    /// rejected or dropped, at most for `timeout`. Returns whether that is so.
+    /// rejected or dropped, at most for `timeout`. Returns whether that is so. Traces that are held
+    /// are decided on as they are.
     ///
     /// This is what OpenTelemetry calls `ForceFlush`.
     pub fn flush(&self, timeout: Duration) -> bool {
@@ -215,7 +252,7 @@ impl Collector {
             metrics: Counts::default(),
             last_error: Some(error.to_owned()),
         };
-        Report { exporters: self.names.iter().map(report).collect() }
+        Report { exporters: self.names.iter().map(report).collect(), ..Report::default() }
     }
 }
 
@@ -237,11 +274,13 @@ impl Drop for Collector {
 struct Worker {
     exporters: Vec<Box<dyn Exporter>>,
     sources: Sources,
+    /// What stands between the channel and the exporters, if anything does.
+    stage: Option<Box<Stage>>,
     handed: Handed,
     intake: Arc<Intake>,
 }
 
-/// How much was given to the exporters.
+/// How much was taken from the channel.
 #[derive(Default)]
 struct Handed {
     spans: u64,
@@ -251,7 +290,7 @@ struct Handed {
 impl Worker {
     fn run(mut self, messages: Receiver<Message>) {
         loop {
-            let message = match self.sources.due() {
+            let message = match self.due() {
                 Some(due) => messages.recv_deadline(due),
                 None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -259,6 +298,9 @@ impl Worker {
             if self.sources.due().is_some() {
                 let metrics = self.sources.ask_due(Instant::now());
                 self.export_metrics(&metrics);
+            }
+            if self.stage.as_ref().is_some_and(|stage| stage.due().is_some()) {
+                self.stage_with(|stage, out| stage.tick(Instant::now(), out));
             }
             let message = match message {
                 Ok(message) => message,
@@ -271,6 +313,7 @@ impl Worker {
                 while let Ok(message) = messages.try_recv() {
                     self.handle_message(message);
                 }
+                self.stage_with(|stage, out| stage.flush(Instant::now(), out));
                 self.ask_all();
                 self.start_delivery();
                 for exporter in &mut self.exporters {
@@ -288,9 +331,10 @@ impl Worker {
 
     fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Chunk(chunk) => self.export(&chunk),
+            Message::Chunk(chunk) => self.take(chunk),
             Message::Source { interval, ask } => self.sources.add(Instant::now(), interval, ask),
             Message::Flush { deadline, reply } => {
+                self.stage_with(|stage, out| stage.flush(Instant::now(), out));
                 self.ask_all();
                 self.start_delivery();
                 for exporter in &mut self.exporters {
@@ -311,11 +355,27 @@ impl Worker {
         }
     }
 
-    fn export(&mut self, chunk: &Chunk) {
+    /// When something is to be done even if no message comes.
+    fn due(&self) -> Option<Instant> {
+        let stage = self.stage.as_ref().and_then(|stage| stage.due());
+        [self.sources.due(), stage].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, chunk: Chunk) {
         self.handed.spans += chunk.spans.len() as u64;
         self.handed.logs += chunk.logs.len() as u64;
-        for exporter in &mut self.exporters {
-            exporter.export(chunk);
+        if self.stage.is_some() {
+            self.stage_with(|stage, out| stage.push(Instant::now(), chunk, out));
+        } else {
+            export(&mut self.exporters, &chunk);
+        }
+    }
+
+    /// Lets the stage, if there is one, give chunks to the exporters.
+    fn stage_with(&mut self, run: impl FnOnce(&mut Stage, &mut dyn FnMut(&Chunk))) {
+        let Worker { stage, exporters, .. } = self;
+        if let Some(stage) = stage {
+            run(stage, &mut |chunk| export(exporters, chunk));
         }
     }
 
@@ -346,28 +406,48 @@ impl Worker {
     /// What the exporters say, with what happened before the chunks reached them.
     fn report(&self, channel: Channel) -> Report {
         let (spans, logs) = (self.intake.spans(), self.intake.logs());
+        let stage = self.stage.as_ref().map(|stage| stage.report()).unwrap_or_default();
         let report = |exporter: &dyn Exporter| {
-            let counts_of = |signal, offered, handed| {
+            let counts_of = |signal, offered, handed, flow| {
                 let counts = exporter.counts_of(signal);
-                counts.map(|counts| whole(counts, offered, handed, channel)).unwrap_or_default()
+                let whole = |counts| whole(counts, offered, handed, flow, channel);
+                counts.map(whole).unwrap_or_default()
             };
             ExporterReport {
                 name: exporter.name().to_owned(),
-                counts: counts_of(Signal::Traces, spans, self.handed.spans),
-                logs: counts_of(Signal::Logs, logs, self.handed.logs),
+                counts: counts_of(Signal::Traces, spans, self.handed.spans, stage.spans),
+                logs: counts_of(Signal::Logs, logs, self.handed.logs, stage.logs),
                 metrics: exporter.counts_of(Signal::Metrics).unwrap_or_default(),
                 last_error: exporter.last_error(),
             }
         };
-        Report { exporters: self.exporters.iter().map(|exporter| report(&**exporter)).collect() }
+        let exporters = self.exporters.iter().map(|exporter| report(&**exporter)).collect();
+        Report { exporters, stage }
     }
 }
 
-/// The counts of an exporter and what came before it: what was offered, less what it was handed.
-fn whole(mut counts: Counts, offered: Offered, handed: u64, channel: Channel) -> Counts {
+/// Gives a chunk to each exporter.
+fn export(exporters: &mut [Box<dyn Exporter>], chunk: &Chunk) {
+    for exporter in exporters {
+        exporter.export(chunk);
+    }
+}
+
+/// The counts of an exporter and what came before it: what was offered, less what was taken from the
+/// channel, and what the stage holds of that. What the stage keeps back was never for an exporter.
+fn whole(
+    mut counts: Counts,
+    offered: Offered,
+    handed: u64,
+    flow: Flow,
+    channel: Channel,
+) -> Counts {
     let in_channel = offered.number - offered.dropped.total() - handed;
-    // What an exporter took up of an earlier process came through no channel.
-    counts.accepted += offered.number - handed;
+    // An exporter's own count may be of more than it was given: it may have taken up what an
+    // earlier process left.
+    let passed = handed - flow.kept_back() - flow.held;
+    counts.accepted += offered.number - flow.kept_back() - passed;
+    counts.queued += flow.held;
     counts.dropped.channel_full += offered.dropped.channel_full;
     counts.dropped.closed += offered.dropped.closed;
     match channel {

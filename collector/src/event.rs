@@ -15,7 +15,10 @@ mod value;
 use std::sync::Arc;
 
 pub use log::{LogRecord, Severity};
-pub use metric::{Metric, MetricData, Number, Point};
+pub use metric::{
+    Buckets, Exemplar, ExponentialHistogramPoint, HistogramPoint, Metric, MetricData, Number,
+    Point, Temporality,
+};
 pub use span::{SpanDetail, SpanEvent, SpanKind, SpanLink, SpanRecord, Status};
 pub use trace::{Parent, SpanId, TraceFlags, TraceId, TraceInfo};
 pub use value::{Array, Attribute, KeyValueList, MAX_NESTING, TooDeep, Value};

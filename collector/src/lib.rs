@@ -17,6 +17,9 @@
 //! the same thread asks each source at its interval ([`Builder::metrics`], [`Collector::metrics`]).
 //! [`Collector::shutdown`] delivers what is left and returns a [`Report`].
 //!
+//! On the way, traces may be sampled and cut to a size ([`sampling`]): a stage between the channel and
+//! the exporters holds them until they are over. There is none unless it is asked for.
+//!
 //! Every span and every log record is accounted for: in each report, at any time, those accepted
 //! are those delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]). So
 //! are the points of metrics, by each exporter that takes them.
@@ -87,6 +90,7 @@
 //! assert_eq!((memory.counts.accepted, memory.counts.delivered), (1, 1));
 //! ```
 
+pub mod aggregate;
 pub mod event;
 
 mod channel;
@@ -97,6 +101,8 @@ mod health;
 mod metrics;
 pub mod otlp;
 mod resource;
+pub mod sampling;
+mod stage;
 mod stats;
 mod transfers;
 
@@ -107,5 +113,5 @@ pub use exporter::Exporter;
 pub use health::{Circuit, Delivery, ExporterHealth, Health, Monitor, SignalHealth};
 pub use metrics::DEFAULT_METRIC_INTERVAL;
 pub use resource::{Resource, ResourceError};
-pub use stats::{Counts, Dropped, ExporterReport, Report, Signal};
+pub use stats::{Counts, Dropped, Early, ExporterReport, Flow, Report, Signal, StageReport};
 pub use transfers::{DiskState, Latency, QueueState, Transfers};

@@ -1,8 +1,9 @@
 //! Delivery by the [OpenTelemetry protocol].
 //!
 //! Spans, log records and metrics are encoded as they come ([`OtlpExporter`]), gathered into
-//! batches by signal, queued and posted: to `/v1/traces`, `/v1/logs` and `/v1/metrics`. Encoding
-//! and batching run on the collector's thread, requests on one for each signal.
+//! batches by signal, queued and sent: over HTTP to `/v1/traces`, `/v1/logs` and `/v1/metrics`, or
+//! over gRPC ([`Protocol`]). Encoding and batching run on the collector's thread, requests on one
+//! for each signal.
 //!
 //! [OpenTelemetry protocol]: https://opentelemetry.io/docs/specs/otlp/
 
@@ -26,7 +27,7 @@ mod template;
 mod transport;
 mod vitals;
 
-pub use config::{Config, ConfigError};
+pub use config::{Compression, Config, ConfigError, Protocol};
 pub use disk::{DiskQueue, DiskQueueError, QueueContents};
 pub use encode::{Encoder, TraceEncoder};
 pub use exporter::OtlpExporter;

@@ -1,5 +1,9 @@
 //! What became of everything that was to be sent.
 
+mod stage;
+
+pub use stage::{Early, Flow, StageReport};
+
 /// A kind of telemetry, with an account and a way of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signal {
@@ -33,7 +37,8 @@ impl Signal {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Offered. In a [`Report`] this is what the host offered, including what the
-    /// channel did not take; an exporter's own counts begin behind the channel.
+    /// channel did not take, but without what the stage between channel and exporters
+    /// sampled out or folded ([`Report::stage`]); an exporter's own counts begin behind both.
     pub accepted: u64,
     /// Confirmed by the receiver.
     pub delivered: u64,
@@ -41,7 +46,8 @@ pub struct Counts {
     pub rejected: u64,
     /// Given up, by reason.
     pub dropped: Dropped,
-    /// On the way: in the channel, in a batch, in a queue or in a request.
+    /// On the way: in the channel, held until its trace is decided on, in a batch, in a queue or in a
+    /// request.
     pub queued: u64,
 }
 
@@ -92,11 +98,13 @@ impl Dropped {
     }
 }
 
-/// What became of everything, as seen by each exporter.
+/// What became of everything, as seen by each exporter and on the way to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// One for each exporter, in the order in which they were added.
     pub exporters: Vec<ExporterReport>,
+    /// What happened between the channel and the exporters; all zero where nothing is to happen.
+    pub stage: StageReport,
 }
 
 /// What became of everything, as seen by one exporter.
@@ -104,7 +112,7 @@ pub struct Report {
 pub struct ExporterReport {
     /// The name of the exporter.
     pub name: String,
-    /// What became of spans: its counts and those of the channel, together.
+    /// What became of spans: its counts and those of the way to it, together.
     pub counts: Counts,
     /// The same of log records; all zero if it takes none.
     pub logs: Counts,

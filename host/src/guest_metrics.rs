@@ -182,18 +182,12 @@ impl GuestMetrics {
         let metrics = series.chunk_by(|(a, _), (b, _)| a.name == b.name && a.kind == b.kind);
         let metrics = metrics.flat_map(|series| {
             let points = |of: fn(&Total) -> f64| {
-                let points = series.iter().map(|(key, total)| Point {
-                    attributes: key.attributes(),
-                    time_unix_nanos,
-                    value: Number::Double(of(total)),
+                let points = series.iter().map(|(key, total)| {
+                    Point::new(key.attributes(), time_unix_nanos, Number::Double(of(total)))
                 });
                 points.collect::<Vec<_>>()
             };
-            let sum = |of, monotonic| MetricData::Sum {
-                monotonic,
-                start_unix_nanos: self.since_unix_nanos,
-                points: points(of),
-            };
+            let sum = |of, monotonic| MetricData::sum(monotonic, self.since_unix_nanos, points(of));
             let metric = |suffix, unit: &'static str, data| Metric {
                 name: format!("{}{suffix}", series[0].0.name).into(),
                 description: "".into(),
@@ -236,10 +230,7 @@ mod tests {
     fn told(metrics: &GuestMetrics) -> Vec<String> {
         let metrics = metrics.metrics();
         let points = metrics.iter().flat_map(|metric| {
-            let points = match &metric.data {
-                MetricData::Sum { points, .. } | MetricData::Gauge(points) => points,
-            };
-            points.iter().map(|point| {
+            metric.data.numbers().iter().map(|point| {
                 let mut text = metric.name.to_string();
                 for Attribute { key, value } in &point.attributes {
                     text += &match value {
@@ -283,7 +274,7 @@ mod tests {
         }
         let sums = metrics.metrics().into_iter().map(|metric| match metric.data {
             MetricData::Sum { monotonic, .. } => (metric.name, monotonic),
-            MetricData::Gauge(_) => panic!("a gauge"),
+            other => panic!("{other:?}"),
         });
         let monotonic: Vec<_> = sums.collect();
         assert_eq!(monotonic, [("down".into(), false), ("up".into(), true)]);

@@ -219,10 +219,8 @@ impl Tenants {
         };
         let time_unix_nanos = now();
         let points = |of: fn(&Total) -> Number| {
-            let points = points.iter().map(|(attributes, total)| Point {
-                attributes: attributes.clone(),
-                time_unix_nanos,
-                value: of(total),
+            let points = points.iter().map(|(attributes, total)| {
+                Point::new(attributes.clone(), time_unix_nanos, of(total))
             });
             points.collect()
         };
@@ -235,7 +233,7 @@ impl Tenants {
         let sums = SUMS.iter().map(|column| {
             let start_unix_nanos = self.since_unix_nanos;
             let points = points(column.of);
-            metric(column, MetricData::Sum { monotonic: true, start_unix_nanos, points })
+            metric(column, MetricData::sum(true, start_unix_nanos, points))
         });
         let peak = metric(&MEMORY_PEAK, MetricData::Gauge(points(MEMORY_PEAK.of)));
         sums.chain([peak]).collect()

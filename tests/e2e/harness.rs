@@ -1,5 +1,6 @@
 //! What the tests have in common: where things are, and how to run them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -10,7 +11,12 @@ pub(crate) fn repository() -> &'static Path {
 
 /// The `observe` program.
 pub(crate) fn observe() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_observe"));
+    here(env!("CARGO_BIN_EXE_observe"))
+}
+
+/// A program that runs at the root of the repository.
+pub(crate) fn here(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     // What the caller's environment says of a backend is not part of a test.
     for (key, _) in std::env::vars_os() {
         if key.to_string_lossy().starts_with("OTEL_") {

@@ -1,6 +1,7 @@
 //! What arrives at a backend: a real collector takes it, an independent decoder reads
 //! it, and every field is what was recorded.
 
+mod beyond;
 mod signals;
 
 use std::collections::BTreeMap;
@@ -40,15 +41,10 @@ impl Drop for Process {
     }
 }
 
-/// An OTLP/HTTP endpoint that keeps each request in a file of `folder`.
-fn capture(folder: &Path) -> (Process, u16) {
-    let mut child = Command::new("python3")
-        .arg(repository().join("tests/oracle/capture.py"))
-        .arg("0")
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 is there");
+/// Starts a server that says on which port it listens.
+fn listening(command: &mut Command) -> (Process, u16) {
+    let child = command.stdout(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut line = String::new();
     let stdout = child.stdout.take().expect("it is piped");
     BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
@@ -56,20 +52,37 @@ fn capture(folder: &Path) -> (Process, u16) {
     (Process(child), port.unwrap_or_else(|| panic!("no port: {line}")))
 }
 
+/// An OTLP/HTTP endpoint that keeps each request in a file of `folder`.
+fn capture(folder: &Path) -> (Process, u16) {
+    let script = repository().join("tests/oracle/capture.py");
+    listening(Command::new("python3").arg(script).arg("0").arg(folder))
+}
+
+/// A port of the loopback interface that nobody listens on.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    listener.expect("the loopback interface").port()
+}
+
+/// Waits until somebody listens.
+fn wait_for(port: u16) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "nobody listens on port {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A real collector that forwards what it gets to `port`.
 fn rotel(port: u16) -> (Process, u16) {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback");
+    let http = free_port();
     let child = Command::new(repository().join("tests/oracle/rotel"))
-        .args([free.port().to_string(), "0".to_owned(), format!("http://127.0.0.1:{port}")])
+        .args([http.to_string(), "0".to_owned(), format!("http://127.0.0.1:{port}")])
         .stdout(Stdio::null())
         .spawn()
         .expect("rotel is there");
-    let end = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(free).is_err() {
-        assert!(Instant::now() < end, "rotel does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    (Process(child), free.port())
+    wait_for(http);
+    (Process(child), http)
 }
 
 /// The spans, log records or metrics in the requests that were kept, as the official Python

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """A minimal OTLP/HTTP endpoint that keeps what it receives.
 
-Usage: capture.py PORT DIRECTORY
+Usage: capture.py PORT DIRECTORY [FORWARD_URL]
 
 Listens on the loopback interface; port 0 takes a free one. Prints "listening on PORT" once it
 does. The body of the Nth POST, from 1, goes to DIRECTORY/N.bin, gunzipped where the sender says it
 is gzipped; its path and headers go to DIRECTORY/N.json. Every request is answered with 200 and an
-empty body, which is a full success in OTLP. Ends on SIGTERM or SIGINT.
+empty body, which is a full success in OTLP. With a FORWARD_URL, which has no path, each request is
+passed on as it came, and answered with what is answered there. Ends on SIGTERM or SIGINT.
 """
 
 import gzip
@@ -15,6 +16,24 @@ import itertools
 import json
 import pathlib
 import sys
+import urllib.error
+import urllib.request
+
+# Headers that belong to one connection, or that urllib sets.
+OF_THE_HOP = {"connection", "content-length", "host", "transfer-encoding"}
+
+
+def read_body(request):
+    """The body of a request, whichever way its length is told."""
+    if request.headers.get("transfer-encoding", "").lower() != "chunked":
+        return request.rfile.read(int(request.headers.get("content-length", 0)))
+    data = b""
+    while size := int(request.rfile.readline().split(b";")[0], 16):
+        data += request.rfile.read(size)
+        request.rfile.readline()
+    while request.rfile.readline().strip():
+        pass
+    return data
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -22,30 +41,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
     timeout = 10
     numbers = itertools.count(1)
     folder = None
-
-    def body(self):
-        if self.headers.get("transfer-encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("content-length", 0)))
-        data = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            data += self.rfile.read(size)
-            self.rfile.readline()
-        while self.rfile.readline().strip():
-            pass
-        return data
+    forward_url = None
 
     def do_POST(self):
-        body = self.body()
+        sent = body = read_body(self)
         if self.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         number = next(self.numbers)
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.write(f"{number}.json", json.dumps({"path": self.path, "headers": headers}).encode())
         self.write(f"{number}.bin", body)
-        self.send_response(200)
-        self.send_header("content-type", "application/x-protobuf")
-        self.send_header("content-length", "0")
+        status, answer = self.forward(sent, headers) if self.forward_url else (200, b"")
+        self.send_response(status)
+        self.send_header("content-type", headers.get("content-type", "application/x-protobuf"))
+        self.send_header("content-length", str(len(answer)))
         self.end_headers()
+        self.wfile.write(answer)
+
+    def forward(self, body, headers):
+        headers = {name: text for name, text in headers.items() if name not in OF_THE_HOP}
+        request = urllib.request.Request(self.forward_url + self.path, body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read()
+        except OSError as error:
+            return 503, str(error).encode()
 
     def write(self, name, data):
         """A reader that sees N.bin sees all of it, and N.json beside it."""
@@ -58,8 +80,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def main(arguments):
-    if len(arguments) != 2:
-        sys.exit("usage: capture.py PORT DIRECTORY")
+    if len(arguments) not in (2, 3):
+        sys.exit("usage: capture.py PORT DIRECTORY [FORWARD_URL]")
+    if len(arguments) == 3:
+        Handler.forward_url = arguments[2]
     Handler.folder = pathlib.Path(arguments[1])
     Handler.folder.mkdir(parents=True, exist_ok=True)
     with http.server.ThreadingHTTPServer(("127.0.0.1", int(arguments[0])), Handler) as server:

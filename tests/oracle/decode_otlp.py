@@ -44,9 +44,13 @@ def value(any_value):
         inner = inner.hex()
     elif kind == "int_value":
         inner = str(inner)
-    elif kind == "double_value" and not math.isfinite(inner):
-        inner = str(inner)
+    elif kind == "double_value":
+        inner = double(inner)
     return {kind.removesuffix("_value"): inner}
+
+
+def double(inner):
+    return inner if math.isfinite(inner) else str(inner)
 
 
 def attributes(pairs):
@@ -117,7 +121,7 @@ def log_record(message):
 
 def metric(message):
     kind = message.WhichOneof("data")
-    if kind not in ("gauge", "sum"):
+    if kind not in POINTS:
         raise ValueError(f"{message.name} is of an unexpected kind: {kind}")
     data = getattr(message, kind)
     decoded = {
@@ -126,27 +130,88 @@ def metric(message):
         "unit": message.unit,
         "metadata": attributes(message.metadata),
         "kind": kind,
-        "points": [point(item) for item in data.data_points],
+        "points": [{**point(item), **POINTS[kind](item)} for item in data.data_points],
     }
-    if kind == "sum":
+    if kind != "gauge":
         decoded["temporality"] = enum(AggregationTemporality, data.aggregation_temporality)
+    if kind == "sum":
         decoded["monotonic"] = data.is_monotonic
     return decoded
 
 
 def point(message):
-    kind = message.WhichOneof("value")
-    number = getattr(message, kind) if kind else None
-    if kind == "as_int" or (kind == "as_double" and not math.isfinite(number)):
-        number = str(number)
+    """What points of all kinds have."""
     return {
         "start_time_unix_nano": str(message.start_time_unix_nano),
         "time_unix_nano": str(message.time_unix_nano),
-        "value": {(kind or "empty").removeprefix("as_"): number},
         "attributes": attributes(message.attributes),
-        "exemplars": len(message.exemplars),
+        "exemplars": [exemplar(item) for item in message.exemplars],
         "flags": message.flags,
     }
+
+
+def number(message):
+    """The value of a point, or of an exemplar, as {type: value}."""
+    kind = message.WhichOneof("value")
+    inner = getattr(message, kind) if kind else None
+    if kind == "as_int":
+        inner = str(inner)
+    elif kind == "as_double":
+        inner = double(inner)
+    return {"value": {(kind or "empty").removeprefix("as_"): inner}}
+
+
+def histogram(message):
+    return {
+        **totals(message),
+        "bucket_counts": [str(count) for count in message.bucket_counts],
+        "explicit_bounds": [double(bound) for bound in message.explicit_bounds],
+    }
+
+
+def exponential_histogram(message):
+    return {
+        **totals(message),
+        "scale": message.scale,
+        "zero_count": str(message.zero_count),
+        "zero_threshold": double(message.zero_threshold),
+        "positive": buckets(message.positive),
+        "negative": buckets(message.negative),
+    }
+
+
+def totals(message):
+    """What histograms of both kinds have; null stands for what was not said."""
+    said = {"count": str(message.count)}
+    for field in ("sum", "min", "max"):
+        said[field] = double(getattr(message, field)) if message.HasField(field) else None
+    return said
+
+
+def buckets(message):
+    return {
+        "offset": message.offset,
+        "bucket_counts": [str(count) for count in message.bucket_counts],
+    }
+
+
+def exemplar(message):
+    return {
+        "time_unix_nano": str(message.time_unix_nano),
+        **number(message),
+        "trace_id": identifier(message.trace_id),
+        "span_id": identifier(message.span_id),
+        "filtered_attributes": attributes(message.filtered_attributes),
+    }
+
+
+# By kind of metric: what decodes a point, beside what all have.
+POINTS = {
+    "gauge": number,
+    "sum": number,
+    "histogram": histogram,
+    "exponential_histogram": exponential_histogram,
+}
 
 
 # By signal: its request, the fields that lead to its items, and what decodes one.

@@ -48,6 +48,11 @@ impl TraceFlags {
     pub const SAMPLED: TraceFlags = TraceFlags(1);
     /// Of the trace's identity, at least the last seven bytes are random.
     pub const RANDOM: TraceFlags = TraceFlags(2);
+
+    /// Whether [`SAMPLED`](Self::SAMPLED) is among them.
+    pub fn is_sampled(self) -> bool {
+        self.0 & Self::SAMPLED.0 != 0
+    }
 }
 
 /// The span of another process, or of the embedder, under which the root of a trace stands.

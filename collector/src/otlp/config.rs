@@ -1,13 +1,15 @@
 //! What goes where and how, from the environment variables that OpenTelemetry defines.
 
 mod error;
+mod protocol;
 mod url;
 mod variables;
 
 use std::time::Duration;
 
 use ureq::http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
@@ -19,6 +21,7 @@ use crate::metrics::DEFAULT_METRIC_INTERVAL;
 use crate::stats::Signal;
 
 pub use error::ConfigError;
+pub use protocol::{Compression, Protocol};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
@@ -27,9 +30,17 @@ const METRIC_INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 /// What a URL is called that the program was given.
 const GIVEN: &str = "OTLP endpoint";
 
-/// Headers that say how the message is framed.
-const OURS: [HeaderName; 5] =
-    [CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING];
+/// Headers that say how the message is framed. What begins with `grpc-` does, too.
+const OURS: [HeaderName; 8] = [
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    HOST,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 /// How long one request may take, by the specification.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,10 +53,11 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | variable | meaning | default |
 /// |---|---|---|
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_ENDPOINT` | URL, used as it is | |
-/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | base URL, `/v1/traces`, `/v1/logs` or `/v1/metrics` is appended | |
+/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | base URL, `/v1/traces`, `/v1/logs` or `/v1/metrics` is appended; for gRPC a URL without a path, or a host and port | |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_INSECURE`, `OTEL_EXPORTER_OTLP_INSECURE` | `true`: a gRPC endpoint without `http://` or `https://` is spoken to in clear | `false` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS`, `OTEL_EXPORTER_OTLP_HEADERS` | `key=value,…`, percent-encoded | none |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds for one request | 10,000 |
-/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf` | `http/protobuf` |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf` or `grpc` | `http/protobuf` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
 /// | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, for logs `OTEL_BLRP_…` | spans, log records in a request | 512 |
 /// | `OTEL_BSP_SCHEDULE_DELAY`, for logs `OTEL_BLRP_…` | milliseconds until a batch that is not full is sent | 5,000; logs 1,000 |
@@ -71,11 +83,11 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SignalConfig {
     pub(crate) signal: Signal,
+    pub(crate) protocol: Protocol,
     pub(crate) endpoint: Uri,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) timeout: Duration,
-    /// Whether requests are compressed with gzip.
-    pub(crate) gzip: bool,
+    pub(crate) compression: Compression,
     pub(crate) batch: BatchLimits,
     pub(crate) queue: QueueLimits,
 }
@@ -110,16 +122,12 @@ impl Config {
             return Ok(None);
         }
         let endpoint = |signal| {
-            let own = Variables::of(signal);
+            let own = Variables::of(signal).endpoint;
+            let given = |input, place| Some(Given { input, url: env::get(lookup, input)?, place });
             if is_off(lookup, signal) {
-                Ok(None)
-            } else if let Some(url) = env::get(lookup, own.endpoint) {
-                url::parse(own.endpoint, &url).map(Some)
-            } else if let Some(url) = env::get(lookup, ENDPOINT) {
-                url::append(ENDPOINT, &url::parse(ENDPOINT, &url)?, own.path).map(Some)
-            } else {
-                Ok(None)
+                return None;
             }
+            given(own, Place::Whole).or_else(|| given(ENDPOINT, Place::Base))
         };
         let config = Self::with_endpoints(endpoint, lookup)?;
         Ok(Signal::ALL.iter().any(|signal| config.of(*signal).is_some()).then_some(config))
@@ -146,21 +154,16 @@ impl Config {
         url: &str,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let base = url::parse(GIVEN, url)?;
-        let of_traces = Variables::of(Signal::Traces).path;
         let endpoint = |signal| {
-            if signal != Signal::Traces && is_off(lookup, signal) {
-                return Ok(None);
-            }
-            let path = Variables::of(signal).path;
-            url::append_or_replace(GIVEN, &base, path, of_traces).map(Some)
+            let wanted = signal == Signal::Traces || !is_off(lookup, signal);
+            wanted.then(|| Given { input: GIVEN, url: url.to_owned(), place: Place::Program })
         };
         Self::with_endpoints(endpoint, lookup)
     }
 
     /// The URL that batches of a signal are posted to; `None` if it is not sent.
     pub fn endpoint(&self, signal: Signal) -> Option<String> {
-        Some(self.of(signal)?.endpoint.to_string())
+        self.of(signal).map(SignalConfig::shown_endpoint)
     }
 
     /// How often to ask for metrics, for [`Builder::metrics`](crate::Builder::metrics).
@@ -186,11 +189,11 @@ impl Config {
     }
 
     fn with_endpoints(
-        endpoint: impl Fn(Signal) -> Result<Option<Uri>, ConfigError>,
+        endpoint: impl Fn(Signal) -> Option<Given>,
         lookup: Lookup<'_>,
     ) -> Result<Self, ConfigError> {
-        let read = |signal| match endpoint(signal)? {
-            Some(endpoint) => SignalConfig::read(signal, endpoint, lookup).map(Some),
+        let read = |signal| match endpoint(signal) {
+            Some(endpoint) => SignalConfig::read(signal, &endpoint, lookup).map(Some),
             None => Ok(None),
         };
         let metrics = read(Signal::Metrics)?;
@@ -207,24 +210,68 @@ impl Config {
     }
 }
 
-impl SignalConfig {
-    fn read(signal: Signal, endpoint: Uri, lookup: Lookup<'_>) -> Result<Self, ConfigError> {
-        let own = Variables::of(signal);
-        if let Some((input, value)) = first(lookup, &own.protocol)
-            && value != "http/protobuf"
-        {
-            return Err(ConfigError::Protocol { input, value });
+/// An endpoint as it was given.
+struct Given {
+    input: &'static str,
+    url: String,
+    place: Place,
+}
+
+/// What a URL is good for.
+#[derive(Clone, Copy)]
+enum Place {
+    /// It is that of the signal.
+    Whole,
+    /// The signal's path goes behind it.
+    Base,
+    /// The same, unless its path is that of traces already.
+    Program,
+}
+
+impl Given {
+    #[cfg_attr(
+        not(feature = "grpc"),
+        expect(unused_variables, reason = "only gRPC endpoints depend on other variables")
+    )]
+    fn resolve(
+        &self,
+        signal: Signal,
+        protocol: Protocol,
+        lookup: Lookup<'_>,
+    ) -> Result<Uri, ConfigError> {
+        let (input, own) = (self.input, Variables::of(signal));
+        match (protocol, self.place) {
+            #[cfg(feature = "grpc")]
+            (Protocol::Grpc, _) => {
+                let insecure = || Ok(boolean(lookup, &own.insecure)?.unwrap_or(false));
+                url::parse_grpc(input, &self.url, insecure)
+            }
+            (_, Place::Whole) => url::parse(input, &self.url),
+            (_, Place::Base) => url::append(input, &url::parse(input, &self.url)?, own.path),
+            (_, Place::Program) => {
+                let of_traces = Variables::of(Signal::Traces).path;
+                let base = url::parse(input, &self.url)?;
+                url::append_or_replace(input, &base, own.path, of_traces)
+            }
         }
+    }
+}
+
+impl SignalConfig {
+    fn read(signal: Signal, endpoint: &Given, lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let own = Variables::of(signal);
+        let protocol = match first(lookup, &own.protocol) {
+            Some((input, value)) => Protocol::parse(input, value)?,
+            None => Protocol::HttpProtobuf,
+        };
+        let endpoint = endpoint.resolve(signal, protocol, lookup)?;
         let headers = match first(lookup, &own.headers) {
             Some((input, list)) => parse_headers(input, &list)?,
             None => Vec::new(),
         };
-        let gzip = match first(lookup, &own.compression) {
-            Some((_, value)) if value == "gzip" => true,
-            Some((input, value)) if value != "none" => {
-                return Err(ConfigError::Compression { input, value });
-            }
-            _ => false,
+        let compression = match first(lookup, &own.compression) {
+            Some((input, value)) => Compression::parse(input, value)?,
+            None => Compression::None,
         };
         let mut batch = BatchLimits::of(signal);
         let mut queue = QueueLimits::default();
@@ -247,7 +294,16 @@ impl SignalConfig {
         batch.items = batch.items.min(queue.items);
         let timeout = number(lookup, &own.timeout, 1, "milliseconds")?;
         let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-        Ok(SignalConfig { signal, endpoint, headers, timeout, gzip, batch, queue })
+        Ok(SignalConfig { signal, protocol, endpoint, headers, timeout, compression, batch, queue })
+    }
+
+    /// Where batches go, for people: without the path of the root, which gRPC does not have.
+    pub(crate) fn shown_endpoint(&self) -> String {
+        let shown = self.endpoint.to_string();
+        match self.protocol.is_grpc() {
+            true => shown.trim_end_matches('/').to_owned(),
+            false => shown,
+        }
     }
 }
 
@@ -278,6 +334,17 @@ fn number(
     }
 }
 
+/// What the first of these variables says that is set.
+#[cfg(feature = "grpc")]
+fn boolean(lookup: Lookup<'_>, names: &[&'static str]) -> Result<Option<bool>, ConfigError> {
+    match first(lookup, names) {
+        Some((_, value)) if value.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some((_, value)) if value.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some((input, value)) => Err(ConfigError::Bool { input, value }),
+        None => Ok(None),
+    }
+}
+
 fn parse_headers(
     input: &'static str,
     list: &str,
@@ -286,8 +353,9 @@ fn parse_headers(
     pairs
         .into_iter()
         .map(|(key, value)| {
-            let name =
-                HeaderName::from_bytes(key.as_bytes()).ok().filter(|name| !OURS.contains(name));
+            let may_be_set =
+                |name: &HeaderName| !OURS.contains(name) && !name.as_str().starts_with("grpc-");
+            let name = HeaderName::from_bytes(key.as_bytes()).ok().filter(may_be_set);
             let value = HeaderValue::from_str(&value).ok();
             let header = name.zip(value.map(|mut value| {
                 value.set_sensitive(true);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Config, ConfigError, SignalConfig};
+use super::{Compression, Config, ConfigError, Protocol, SignalConfig};
 use crate::env::ListError;
 use crate::stats::Signal;
 
@@ -183,51 +183,103 @@ fn bad_endpoints_are_refused_up_front() {
 }
 
 #[test]
-fn only_http_protobuf_is_spoken() {
-    for (key, value, valid) in [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", true),
-        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf", true),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "", true),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", false),
-        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", false),
-        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc", false),
-        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc", false),
-    ] {
-        match read(&[BASE, (key, value)]) {
-            Ok(_) => assert!(valid, "{key}={value}"),
-            Err(error) => {
-                assert!(!valid, "{key}={value}");
-                let expected = format!("{key}: `{value}` is not supported, use http/protobuf");
-                assert_eq!(error.to_string(), expected);
-            }
-        }
+fn protocols() {
+    let all = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    let protocols = |variables: &[(&str, &str)]| {
+        let config = config(&[&[BASE], variables].concat());
+        Signal::ALL.map(|signal| config.of(signal).expect("each signal").protocol)
+    };
+    assert_eq!(protocols(&[]), [Protocol::HttpProtobuf; 3]);
+    assert_eq!(protocols(&[(all, "")]), [Protocol::HttpProtobuf; 3]);
+    assert_eq!(protocols(&[(all, " http/protobuf ")]), [Protocol::HttpProtobuf; 3]);
+    for variable in [all, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"]
+    {
+        let message = message(&[BASE, (variable, "http")]);
+        let expected = format!("{variable}: `http` is not supported, use http/protobuf or grpc");
+        assert_eq!(message, expected);
     }
     let overruled = [
-        BASE,
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        (all, "http"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
     ];
-    assert!(read(&overruled).is_ok());
+    assert_eq!(protocols(&overruled), [Protocol::HttpProtobuf; 3]);
+}
+
+#[cfg(feature = "grpc")]
+#[test]
+fn grpc_has_endpoints_without_paths() {
+    const GRPC: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    const INSECURE: (&str, &str) = ("OTEL_EXPORTER_OTLP_INSECURE", "True");
+    let base = |url| ("OTEL_EXPORTER_OTLP_ENDPOINT", url);
+    for (variables, expected) in [
+        (&[GRPC, base("http://h:4317")][..], ["http://h:4317"; 3]),
+        (&[GRPC, base("https://h/")], ["https://h"; 3]),
+        (&[GRPC, base(" [::1]:4317 ")], ["https://[::1]:4317"; 3]),
+        (&[GRPC, base("h:4317"), INSECURE], ["http://h:4317"; 3]),
+        // The option is for endpoints that do not say themselves.
+        (&[GRPC, base("https://h:4317"), INSECURE], ["https://h:4317"; 3]),
+        (
+            &[GRPC, base("h:4317"), ("OTEL_EXPORTER_OTLP_LOGS_INSECURE", "true")],
+            ["https://h:4317", "http://h:4317", "https://h:4317"],
+        ),
+        (
+            &[base("http://h"), ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc")],
+            ["http://h/v1/traces", "http://h/v1/logs", "http://h"],
+        ),
+        (
+            &[GRPC, base("http://h"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "own:1")],
+            ["https://own:1", "http://h", "http://h"],
+        ),
+    ] {
+        assert_eq!(endpoints(&config(variables)), urls(expected), "{variables:?}");
+    }
+    let lookup = |name: &str| (name == GRPC.0).then(|| GRPC.1.to_owned());
+    let given = Config::for_endpoint_with("http://h:4317", &lookup).expect("valid");
+    assert_eq!(endpoints(&given), urls(["http://h:4317"; 3]));
+
+    for (url, expected) in [
+        ("http://h:4317/v1/traces", "has a path, which gRPC does not take"),
+        ("http://h:4317?a=b", "has a path"),
+        ("h:4317/x", "has a path"),
+        ("grpc://h:4317", "scheme `grpc` is not supported, use http or https"),
+        ("h:99999", "is not a URL (its port"),
+        ("user:secret@h:4317", "holds credentials"),
+    ] {
+        let message = message(&[GRPC, base(url)]);
+        assert!(message.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: "), "{message}");
+        assert!(message.contains(expected), "{url}: {message}");
+        assert!(!message.contains("secret"), "{message}");
+    }
+    let message = message(&[GRPC, base("h:1"), ("OTEL_EXPORTER_OTLP_INSECURE", "yes")]);
+    assert_eq!(message, "OTEL_EXPORTER_OTLP_INSECURE: `yes` is neither true nor false");
+}
+
+#[cfg(not(feature = "grpc"))]
+#[test]
+fn a_protocol_that_was_left_out_is_named() {
+    let message = message(&[BASE, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
+    assert!(message.ends_with("turn on feature `grpc` of observe-collector"), "{message}");
 }
 
 #[test]
 fn compression() {
-    let gzip = |variables: &[(&str, &str)]| {
+    let compression = |variables: &[(&str, &str)]| {
         let config = config(&[&[BASE], variables].concat());
-        Signal::ALL.map(|signal| config.of(signal).expect("each signal").gzip)
+        Signal::ALL.map(|signal| config.of(signal).expect("each signal").compression)
     };
     let all = "OTEL_EXPORTER_OTLP_COMPRESSION";
-    assert_eq!(gzip(&[]), [false; 3]);
-    assert_eq!(gzip(&[(all, "")]), [false; 3]);
-    assert_eq!(gzip(&[(all, "none")]), [false; 3]);
-    assert_eq!(gzip(&[(all, " gzip ")]), [true; 3]);
+    assert_eq!(compression(&[]), [Compression::None; 3]);
+    assert_eq!(compression(&[(all, "")]), [Compression::None; 3]);
+    assert_eq!(compression(&[(all, "none")]), [Compression::None; 3]);
+    assert_eq!(compression(&[(all, " gzip ")]), [Compression::Gzip; 3]);
     let own = ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none");
-    assert_eq!(gzip(&[(all, "gzip"), own]), [true, true, false]);
-    let message = message(&[BASE, ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd")]);
+    let expected = [Compression::Gzip, Compression::Gzip, Compression::None];
+    assert_eq!(compression(&[(all, "gzip"), own]), expected);
+    let message = message(&[BASE, ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "lz4")]);
     let expected =
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: `zstd` is not supported, use gzip or none";
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: `lz4` is not supported, use gzip or none";
     assert_eq!(message, expected);
 }
 
@@ -263,6 +315,8 @@ fn bad_headers_are_refused_without_showing_values() {
         "a=secret%0d%0ab",
         "content-length=secret",
         "Transfer-Encoding=secret",
+        "te=secret",
+        "grpc-timeout=secret",
     ] {
         let message = message(&[BASE, ("OTEL_EXPORTER_OTLP_HEADERS", list)]);
         assert!(message.starts_with("OTEL_EXPORTER_OTLP_HEADERS: "), "{message}");

@@ -7,7 +7,7 @@ use super::config::Config;
 use super::disk::{DiskQueue, Root};
 use super::encode::Encoder;
 use super::log::put_log;
-use super::metric::{points, put_part};
+use super::metric::put_part;
 use super::sender::{Sender, Watch};
 use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
@@ -20,12 +20,15 @@ use crate::transfers::Transfers;
 /// so that no batch is much larger than the others.
 const PART: usize = 512;
 
-/// Posts spans, log records and metrics to an OTLP receiver as HTTP/1.1 with protobuf.
+/// Sends spans, log records and metrics to an OTLP receiver, as HTTP/1.1 with protobuf or as gRPC.
 ///
-/// A request that the receiver answers with 429, 502, 503 or 504, or that fails with
-/// the connection, is sent again, with exponential backoff or after the time the
-/// receiver asks for, for up to five minutes. So a receiver whose answer was lost may get
-/// a batch twice. All else is final. Redirects are not followed.
+/// A request that the receiver answers with 429, 502, 503 or 504, over gRPC with one of the
+/// [retryable codes], or that fails with the connection, is sent again, with exponential backoff or
+/// after the time the receiver asks for (`Retry-After`, `RetryInfo`), for up to five minutes. So a
+/// receiver whose answer was lost may get a batch twice. All else is final. Redirects are not
+/// followed. HTTP goes through the proxies of the environment, gRPC does not.
+///
+/// [retryable codes]: https://opentelemetry.io/docs/specs/otlp/#failures
 ///
 /// While the receiver is slow or away, batches queue up to the bounds in [`Config`]; what
 /// goes beyond is dropped, the newest first, and counted, unless [`Config::when_full`] says
@@ -33,7 +36,7 @@ const PART: usize = 512;
 ///
 /// Each signal has its own batches, queue, retries and thread, which starts when the signal first
 /// occurs; none waits for another. Metrics are sent as soon as they are taken. A receiver that
-/// answers 404 has no place for a signal, as many have for spans only: what it was sent counts as
+/// answers 404 or `UNIMPLEMENTED` has no place for a signal, as many have for spans only: what it was sent counts as
 /// rejected, and the other signals do not notice.
 pub struct OtlpExporter {
     encoder: Encoder,
@@ -131,13 +134,15 @@ impl Exporter for OtlpExporter {
 
     fn export_metrics(&mut self, metrics: &[Metric]) {
         let Some(sender) = &mut self.metrics else { return };
-        if metrics.iter().all(|metric| points(metric).is_empty()) {
+        if metrics.iter().all(|metric| metric.data.is_empty()) {
             return;
         }
         let now = Instant::now();
         sender.push(|pipeline| {
             for metric in metrics {
-                for part in points(metric).chunks(PART) {
+                let points = metric.data.len();
+                for start in (0..points).step_by(PART) {
+                    let part = start..points.min(start + PART);
                     pipeline.push(now, part.len(), |out| put_part(metric, part, out));
                 }
             }

@@ -1,6 +1,9 @@
 //! What a receiver answers. Its bytes are not trusted: no length is believed
 //! that goes beyond them, and nothing panics.
 
+#[cfg(feature = "grpc")]
+use std::time::Duration;
+
 /// `ExportTraceServiceResponse.partial_success`; other signals have other names for the same fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PartialSuccess {
@@ -38,6 +41,51 @@ pub(crate) fn status_message(body: &[u8]) -> Option<String> {
         }
     }
     message
+}
+
+/// The wait that the `RetryInfo` among the details of a `google.rpc.Status` asks for; zero if there
+/// is one that names no time, `None` if there is none.
+#[cfg(feature = "grpc")]
+pub(crate) fn retry_info(status: &[u8]) -> Option<Duration> {
+    let mut found = None;
+    for field in fields(status) {
+        if let (3, Content::Bytes(any)) = field? {
+            found = found.or(retry_info_in(any));
+        }
+    }
+    found
+}
+
+/// The same of a `google.protobuf.Any`.
+#[cfg(feature = "grpc")]
+fn retry_info_in(any: &[u8]) -> Option<Duration> {
+    let (mut url, mut value) = (&[][..], &[][..]);
+    for field in fields(any) {
+        match field? {
+            (1, Content::Bytes(bytes)) => url = bytes,
+            (2, Content::Bytes(bytes)) => value = bytes,
+            _ => {}
+        }
+    }
+    if !url.ends_with(b"/google.rpc.RetryInfo") {
+        return None;
+    }
+    let (mut seconds, mut nanos) = (0, 0);
+    for field in fields(value) {
+        if let (1, Content::Bytes(delay)) = field? {
+            for field in fields(delay) {
+                match field? {
+                    (1, Content::Varint(number)) => seconds = number.cast_signed(),
+                    (2, Content::Varint(number)) => nanos = number.cast_signed(),
+                    _ => {}
+                }
+            }
+        }
+    }
+    // A time that is negative or none of protobuf's is no time.
+    let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let nanos = u32::try_from(nanos).unwrap_or(0).min(999_999_999);
+    Some(seconds.saturating_add(Duration::from_nanos(u64::from(nanos))))
 }
 
 enum Content<'a> {
@@ -106,6 +154,39 @@ mod tests {
     use prost::Message;
 
     use super::{PartialSuccess, partial_success, status_message};
+
+    #[cfg(feature = "grpc")]
+    #[test]
+    fn waits_that_are_asked_for() {
+        use std::time::Duration;
+
+        use super::retry_info;
+
+        let message = |number: u8, bytes: &[u8]| {
+            [&[number << 3 | 2, u8::try_from(bytes.len()).expect("short")][..], bytes].concat()
+        };
+        let any = |url: &str, value: &[u8]| {
+            message(3, &[message(1, url.as_bytes()), message(2, value)].concat())
+        };
+        let retry = |delay: &[u8]| any("type.googleapis.com/google.rpc.RetryInfo", delay);
+        let other = any("type.googleapis.com/google.rpc.DebugInfo", &[0xff]);
+        let minus_one = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        for (delay, expected) in [
+            (message(1, &[0x08, 2, 0x10, 5]), Duration::new(2, 5)),
+            (message(1, &[]), Duration::ZERO),
+            (Vec::new(), Duration::ZERO),
+            (message(1, &[&[0x08][..], &minus_one].concat()), Duration::ZERO),
+            (message(1, &[&[0x10][..], &minus_one].concat()), Duration::ZERO),
+        ] {
+            let status = [other.clone(), retry(&delay)].concat();
+            assert_eq!(retry_info(&status), Some(expected), "{delay:?}");
+            for end in 0..status.len() {
+                retry_info(&status[..end]);
+            }
+        }
+        assert_eq!(retry_info(&other), None);
+        assert_eq!(retry_info(&[]), None);
+    }
 
     fn response(rejected_spans: i64, error_message: &str) -> Vec<u8> {
         let error_message = error_message.to_owned();

@@ -1,225 +1,109 @@
-//! One POST: the only place that touches the network.
+//! One request: the only place that touches the network.
 
-use std::borrow::Cow;
-use std::io::{self, Write};
-use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+mod compress;
+#[cfg(feature = "grpc")]
+mod grpc;
+mod http;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use ureq::http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT,
-};
-use ureq::http::{HeaderValue, StatusCode, Uri};
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body, Error};
+use std::io;
+use std::time::Duration;
 
-use super::config::SignalConfig;
+use super::config::{Protocol, SignalConfig};
 use super::pipeline::Outcome;
-use super::response;
+use super::response::PartialSuccess;
 use crate::stats::Signal;
+
+#[cfg(feature = "grpc")]
+use self::grpc::Grpc;
+use self::http::Http;
 
 /// How much of an answer is read. One that says which spans were rejected has a number
 /// and a sentence.
-const MAX_BODY: u64 = 64 << 10;
+const MAX_BODY: usize = 64 << 10;
 
 /// How much of an answer's text is shown.
 const MAX_SHOWN: usize = 200;
 
-const AGENT_NAME: &str = concat!("observe/", env!("CARGO_PKG_VERSION"), " (otlp; http/protobuf)");
-
-/// Posts batches to one URL over connections that are kept open.
-pub(crate) struct Transport {
-    agent: Agent,
-    signal: Signal,
-    endpoint: Uri,
-    headers: HeaderMap,
-    timeout: Duration,
-    gzip: bool,
+/// Sends batches of one signal to one receiver over connections that are kept open.
+pub(crate) enum Transport {
+    Http(Box<Http>),
+    #[cfg(feature = "grpc")]
+    Grpc(Box<Grpc>),
 }
 
 impl Transport {
     pub(crate) fn new(config: &SignalConfig) -> Self {
-        let mut agent = Agent::config_builder()
-            .http_status_as_error(false)
-            // The certificates that the system trusts, which a company may have added to.
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
-            // A redirect would carry the headers, which may hold a token, elsewhere.
-            .max_redirects(0)
-            .max_redirects_will_error(false);
-        if is_loopback(&config.endpoint) {
-            agent = agent.proxy(None);
-        }
-        let mut headers: HeaderMap = config.headers.iter().cloned().collect();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if config.gzip {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT_NAME));
-        Transport {
-            agent: agent.build().new_agent(),
-            signal: config.signal,
-            endpoint: config.endpoint.clone(),
-            headers,
-            timeout: config.timeout,
-            gzip: config.gzip,
+        match config.protocol {
+            Protocol::HttpProtobuf => Transport::Http(Box::new(Http::new(config))),
+            #[cfg(feature = "grpc")]
+            Protocol::Grpc => Transport::Grpc(Box::new(Grpc::new(config))),
         }
     }
 
     /// Closes all connections when called, which ends a request in flight.
     pub(crate) fn closer(&self) -> impl FnOnce() + Send + use<> {
-        let agent = self.agent.clone();
-        || agent.shutdown()
+        let close: Box<dyn FnOnce() + Send> = match self {
+            Transport::Http(http) => Box::new(http.closer()),
+            #[cfg(feature = "grpc")]
+            Transport::Grpc(grpc) => Box::new(grpc.closer()),
+        };
+        close
     }
 
-    /// Sends a body and waits for the answer, at most as long as the configuration says
+    /// Sends an encoded batch and waits for the answer, at most as long as the configuration says
     /// and, if there is one, `limit`.
     pub(crate) fn post(&self, body: &[u8], limit: Option<Duration>) -> Outcome {
-        let body = match self.gzip.then(|| compress(body)) {
-            Some(Ok(compressed)) => Cow::Owned(compressed),
-            Some(Err(error)) => return Outcome::Refused { error: self.error(&error.to_string()) },
-            None => Cow::Borrowed(body),
-        };
-        let timeout = limit.map_or(self.timeout, |limit| limit.min(self.timeout));
-        let mut request = self.agent.post(&self.endpoint);
-        if let Some(headers) = request.headers_mut() {
-            headers.clone_from(&self.headers);
-        }
-        let answer = request.config().timeout_global(Some(timeout)).build().send(&*body);
-        match answer {
-            Ok(answer) => {
-                let (parts, mut body) = answer.into_parts();
-                self.judge(parts.status, &parts.headers, &mut body)
-            }
-            Err(error) => {
-                let text = self.error(&describe(&error, timeout));
-                if is_permanent(&error) {
-                    Outcome::Refused { error: text }
-                } else {
-                    Outcome::Failed { error: text, retry_after: None }
-                }
-            }
+        match self {
+            Transport::Http(http) => http.post(body, limit),
+            #[cfg(feature = "grpc")]
+            Transport::Grpc(grpc) => grpc.post(body, limit),
         }
     }
+}
 
-    /// What a status means, by the [OTLP specification]: exactly four ask for a retry. One that
-    /// says that nothing of the kind is taken here rejects all of it.
-    ///
-    /// [OTLP specification]: https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
-    fn judge(&self, status: StatusCode, headers: &HeaderMap, body: &mut Body) -> Outcome {
-        // The status has decided. A body that cannot be read takes nothing back.
-        let bytes = body.with_config().limit(MAX_BODY).read_to_vec().ok();
-        if status.is_success() {
-            let Some(partial) = bytes.as_deref().and_then(response::partial_success) else {
-                let note = self.error(&format!(
-                    "{status}, but the answer is not OTLP; is this an OTLP endpoint?"
-                ));
-                return Outcome::Delivered { rejected: 0, note: Some(note) };
-            };
-            // A negative number makes no sense and rejects nothing.
-            let rejected = u64::try_from(partial.rejected).unwrap_or(0);
-            let message = one_line(&partial.message);
-            let note = match rejected {
-                0 if message.is_empty() => None,
-                0 => Some(self.error(&format!("warning: {message}"))),
-                _ => Some(
-                    self.error(&format!("{rejected} {} rejected: {message}", self.signal.items())),
-                ),
-            };
-            return Outcome::Delivered { rejected, note };
-        }
-        let reason = if status.is_redirection() {
-            "redirects are not followed, give the URL it leads to".to_owned()
-        } else {
-            bytes.as_deref().map(|bytes| reason(headers, bytes)).unwrap_or_default()
-        };
-        let separator = if reason.is_empty() { "" } else { ": " };
-        let error = self.error(&format!("{status}{separator}{reason}"));
-        match status.as_u16() {
-            429 | 502 | 503 | 504 => {
-                let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-                let now = SystemTime::now();
-                Outcome::Failed {
-                    error,
-                    retry_after: retry_after.and_then(|text| parse_retry_after(text, now)),
-                }
-            }
-            // Many receivers take spans only, and say so by having no such address.
-            404 => Outcome::Delivered { rejected: u64::MAX, note: Some(error) },
-            _ => Outcome::Refused { error },
-        }
-    }
+/// Who is sent what, for messages.
+struct Receiver {
+    /// The URL, and the signal where the URL does not tell it.
+    label: String,
+    signal: Signal,
+}
 
+impl Receiver {
+    /// What went wrong, with whom.
     fn error(&self, what: &str) -> String {
-        format!("{}: {what}", self.endpoint)
+        format!("{}: {what}", self.label)
+    }
+
+    /// What an answer means that says that the batch was taken.
+    fn delivered(&self, partial: &PartialSuccess) -> Outcome {
+        // A negative number makes no sense and rejects nothing.
+        let rejected = u64::try_from(partial.rejected).unwrap_or(0);
+        let message = one_line(&partial.message);
+        let note = match rejected {
+            0 if message.is_empty() => None,
+            0 => Some(self.error(&format!("warning: {message}"))),
+            _ => {
+                let items = self.signal.items();
+                Some(self.error(&format!("{rejected} {items} rejected: {message}")))
+            }
+        };
+        Outcome::Delivered { rejected, note }
     }
 }
 
-/// At the fastest level. Spans with four attributes become 5.5 times smaller for 0.8 µs each; at the
-/// default level it is 7.0 times for 3.3 µs.
-fn compress(body: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(body)?;
-    encoder.finish()
-}
-
-/// Whether the receiver is on this machine, where no proxy is needed.
-fn is_loopback(endpoint: &Uri) -> bool {
-    let host = endpoint.host().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// Whether the same request would fail in the same way again: what answers does not
-/// speak HTTP, or the request is none. All else has to do with the connection.
-fn is_permanent(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Protocol(_)
-            | Error::Http(_)
-            | Error::BadUri(_)
-            | Error::BodyExceedsLimit(_)
-            | Error::InvalidProxyUrl
-            | Error::LargeResponseHeader(..)
-            | Error::RedirectFailed
-            | Error::RequireHttpsOnly(_)
-            | Error::TlsRequired
-            | Error::TooManyRedirects
-    )
-}
-
-fn describe(error: &Error, timeout: Duration) -> String {
-    match error {
-        Error::Timeout(_) => format!("no answer within {timeout:?}"),
-        Error::Protocol(cause) => {
-            format!("the answer is not HTTP: {}", one_line(&cause.to_string()))
-        }
-        Error::Io(cause) => match cause.kind() {
-            io::ErrorKind::UnexpectedEof => "connection closed without an answer".to_owned(),
-            kind @ (io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::NotConnected) => kind.to_string(),
-            _ => one_line(&cause.to_string()),
-        },
-        error => one_line(&error.to_string()),
+/// What the operating system says of a connection that failed.
+fn describe_io(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "connection closed without an answer".to_owned(),
+        kind @ (io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::NotConnected) => kind.to_string(),
+        _ => one_line(&error.to_string()),
     }
-}
-
-/// What a refusal says.
-fn reason(headers: &HeaderMap, body: &[u8]) -> String {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if kind.starts_with("application/x-protobuf") {
-        return one_line(&response::status_message(body).unwrap_or_default());
-    }
-    if kind.starts_with("text/plain") || kind.starts_with("application/json") {
-        return one_line(&String::from_utf8_lossy(body));
-    }
-    String::new()
 }
 
 /// Text from elsewhere, fit for a message: short, and nothing that moves the cursor.
@@ -229,56 +113,13 @@ fn one_line(text: &str) -> String {
     line.trim().to_owned()
 }
 
-/// Seconds or a date ([RFC 9110, section 10.2.3]).
-///
-/// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
-fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    // A date that has passed asks for no wait.
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use super::{MAX_SHOWN, is_loopback, one_line, parse_retry_after};
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        // The date of RFC 9110's examples, 784,111,777 s after the epoch.
-        let now = UNIX_EPOCH + Duration::from_secs(784_111_777 - 5);
-        let parse = |text| parse_retry_after(text, now);
-        assert_eq!(parse("120"), Some(Duration::from_secs(120)));
-        assert_eq!(parse(" 0 "), Some(Duration::ZERO));
-        assert_eq!(parse("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(5)));
-        assert_eq!(parse("Sunday, 06-Nov-94 08:49:37 GMT"), Some(Duration::from_secs(5)));
-        assert_eq!(parse("Sun, 06 Nov 1994 08:49:00 GMT"), Some(Duration::ZERO));
-        for bad in ["", "-1", "1.5", "soon", "99999999999999999999999999"] {
-            assert_eq!(parse(bad), None, "{bad}");
-        }
-    }
+    use super::{MAX_SHOWN, one_line};
 
     #[test]
     fn foreign_text_is_one_short_line() {
         assert_eq!(one_line(" a\r\nb\u{1b}[31m\n"), "a  b [31m");
         assert_eq!(one_line(&"é".repeat(1000)).chars().count(), MAX_SHOWN);
-    }
-
-    #[test]
-    fn loopback_is_recognised() {
-        for (url, expected) in [
-            ("http://localhost:4318/", true),
-            ("http://127.0.0.1:4318/", true),
-            ("http://[::1]:4318/", true),
-            ("http://localhost.example/", false),
-            ("http://192.0.2.1/", false),
-        ] {
-            assert_eq!(is_loopback(&url.parse().expect("a URL")), expected, "{url}");
-        }
     }
 }

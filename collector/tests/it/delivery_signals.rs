@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use observe_collector::event::{Chunk, Metric, MetricData};
+use observe_collector::event::{Chunk, Metric};
 use observe_collector::otlp::OtlpExporter;
 use observe_collector::{Collector, Counts, Dropped, OnFull, Resource};
 use opentelemetry_proto::tonic::collector::logs::v1::{
@@ -35,9 +35,7 @@ fn start_with_metrics(url: &str, metrics: Vec<Metric>) -> Collector {
 }
 
 fn number_of_points(metric: &Metric) -> u64 {
-    match &metric.data {
-        MetricData::Gauge(points) | MetricData::Sum { points, .. } => points.len() as u64,
-    }
+    metric.data.len() as u64
 }
 
 /// A server that answers one path with this and all others with 200.

@@ -82,10 +82,9 @@ pub(crate) fn logging_chunk(spans: u32, logs: u32) -> Chunk {
 
 /// A gauge with this many points.
 pub(crate) fn gauge(name: &'static str, points: i64) -> Metric {
-    let point = |value: i64| Point {
-        attributes: vec![Attribute::new("tenant", value)],
-        time_unix_nanos: 1_700_000_000_000_000_000,
-        value: Number::Int(value),
+    let point = |value: i64| {
+        let attributes = vec![Attribute::new("tenant", value)];
+        Point::new(attributes, 1_700_000_000_000_000_000, Number::Int(value))
     };
     let data = MetricData::Gauge((0..points).map(point).collect());
     Metric { name: name.into(), description: "".into(), unit: "By".into(), data }

@@ -1,5 +1,6 @@
 //! The crate from outside: what it writes, what it delivers, what it counts.
 
+mod aggregate;
 mod allocations;
 mod channel;
 mod crash;
@@ -9,5 +10,12 @@ mod disk;
 mod encode;
 mod faults;
 mod fixtures;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "grpc")]
+mod grpc_faults;
+#[cfg(feature = "grpc")]
+mod grpc_server;
+mod sampling;
 mod server;
 mod signals;

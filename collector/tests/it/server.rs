@@ -43,7 +43,7 @@ impl Act {
 }
 
 /// What a path takes.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Sent {
     Traces(ExportTraceServiceRequest),
     Logs(ExportLogsServiceRequest),
@@ -67,6 +67,24 @@ impl Sent {
             Sent::Metrics(message) => message.encode_to_vec(),
         }
     }
+
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        let Sent::Traces(message) = self else { return Vec::new() };
+        let scopes = message.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        scopes.flat_map(|scope| scope.spans.clone()).collect()
+    }
+
+    pub(crate) fn logs(&self) -> Vec<LogRecord> {
+        let Sent::Logs(message) = self else { return Vec::new() };
+        let scopes = message.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
+        scopes.flat_map(|scope| scope.log_records.clone()).collect()
+    }
+
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        let Sent::Metrics(message) = self else { return Vec::new() };
+        let scopes = message.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+        scopes.flat_map(|scope| scope.metrics.clone()).collect()
+    }
 }
 
 #[derive(Clone)]
@@ -87,21 +105,15 @@ impl Request {
     }
 
     pub(crate) fn spans(&self) -> Vec<Span> {
-        let Sent::Traces(message) = &self.message else { return Vec::new() };
-        let scopes = message.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-        scopes.flat_map(|scope| scope.spans.clone()).collect()
+        self.message.spans()
     }
 
     pub(crate) fn logs(&self) -> Vec<LogRecord> {
-        let Sent::Logs(message) = &self.message else { return Vec::new() };
-        let scopes = message.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
-        scopes.flat_map(|scope| scope.log_records.clone()).collect()
+        self.message.logs()
     }
 
     pub(crate) fn metrics(&self) -> Vec<Metric> {
-        let Sent::Metrics(message) = &self.message else { return Vec::new() };
-        let scopes = message.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
-        scopes.flat_map(|scope| scope.metrics.clone()).collect()
+        self.message.metrics()
     }
 }
 

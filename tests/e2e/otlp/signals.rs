@@ -71,10 +71,9 @@ fn chunk(number: u8) -> Chunk {
 }
 
 fn metrics() -> Vec<Metric> {
-    let point = |tenant: &str, value| Point {
-        attributes: vec![Attribute::new("tenant", tenant), Attribute::new("shard", 7_i64)],
-        time_unix_nanos: NOW + 5,
-        value,
+    let point = |tenant: &str, value| {
+        let attributes = vec![Attribute::new("tenant", tenant), Attribute::new("shard", 7_i64)];
+        Point::new(attributes, NOW + 5, value)
     };
     let metric = |name: &'static str, unit: &'static str, data| Metric {
         name: name.into(),
@@ -82,7 +81,7 @@ fn metrics() -> Vec<Metric> {
         unit: unit.into(),
         data,
     };
-    let sum = |monotonic, points| MetricData::Sum { monotonic, start_unix_nanos: NOW, points };
+    let sum = |monotonic, points| MetricData::sum(monotonic, NOW, points);
     let many = (0..2_000).map(|n| point(&format!("tenant {n}"), Number::Int(n))).collect();
     vec![
         metric(
@@ -158,6 +157,7 @@ fn expected_points(metric: &Metric) -> Vec<Json> {
     let (kind, points, start) = match &metric.data {
         MetricData::Gauge(points) => ("gauge", points, 0),
         MetricData::Sum { points, start_unix_nanos, .. } => ("sum", points, *start_unix_nanos),
+        other => unreachable!("nothing here has {other:?}"),
     };
     let told = points.iter().map(|point| {
         let value = match point.value {
@@ -174,7 +174,7 @@ fn expected_points(metric: &Metric) -> Vec<Json> {
             "time_unix_nano": point.time_unix_nanos.to_string(),
             "value": value,
             "attributes": attributes(&point.attributes),
-            "exemplars": 0,
+            "exemplars": [],
             "flags": 0,
         });
         if let MetricData::Sum { monotonic, .. } = metric.data {

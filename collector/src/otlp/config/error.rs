@@ -35,6 +35,16 @@ pub enum ConfigError {
         /// What is wrong with it.
         cause: String,
     },
+    /// A path where a gRPC endpoint has none.
+    #[error(
+        "{input}: `{url}` has a path, which gRPC does not take; write a host and port, for example http://localhost:4317"
+    )]
+    GrpcPath {
+        /// Where it was given.
+        input: &'static str,
+        /// The URL.
+        url: String,
+    },
     /// A URL with a user name or password, which is not shown.
     #[error(
         "{input}: the URL holds credentials, give them with OTEL_EXPORTER_OTLP_HEADERS instead"
@@ -44,8 +54,28 @@ pub enum ConfigError {
         input: &'static str,
     },
     /// A protocol of OTLP that this version does not speak.
-    #[error("{input}: `{value}` is not supported, use http/protobuf")]
+    #[error("{input}: `{value}` is not supported, use http/protobuf or grpc")]
     Protocol {
+        /// The variable.
+        input: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A protocol or compression that was left out of this build.
+    #[error(
+        "{input}: `{value}` is not in this build, turn on feature `{feature}` of observe-collector"
+    )]
+    Feature {
+        /// The variable.
+        input: &'static str,
+        /// Its value.
+        value: String,
+        /// The feature of this crate.
+        feature: &'static str,
+    },
+    /// What is neither `true` nor `false`.
+    #[error("{input}: `{value}` is neither true nor false")]
+    Bool {
         /// The variable.
         input: &'static str,
         /// Its value.

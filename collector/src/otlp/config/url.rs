@@ -30,6 +30,27 @@ pub(super) fn parse(input: &'static str, url: &str) -> Result<Uri, ConfigError> 
     Ok(uri)
 }
 
+/// Reads a gRPC endpoint: a URL, or a host and port alone, with TLS unless that is switched off.
+#[cfg(feature = "grpc")]
+pub(super) fn parse_grpc(
+    input: &'static str,
+    url: &str,
+    insecure: impl FnOnce() -> Result<bool, ConfigError>,
+) -> Result<Uri, ConfigError> {
+    let url = url.trim();
+    let uri = match url.contains("://") {
+        true => parse(input, url)?,
+        false => {
+            let scheme = if insecure()? { "http" } else { "https" };
+            parse(input, &format!("{scheme}://{url}"))?
+        }
+    };
+    if uri.path_and_query().is_some_and(|path| path != "/") {
+        return Err(ConfigError::GrpcPath { input, url: url.to_owned() });
+    }
+    Ok(uri)
+}
+
 /// The URL with `path` behind its own.
 pub(super) fn append(input: &'static str, base: &Uri, path: &str) -> Result<Uri, ConfigError> {
     with_path(input, base, &format!("{}{path}", base.path().trim_end_matches('/')))

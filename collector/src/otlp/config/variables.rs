@@ -11,6 +11,9 @@ pub(super) struct Variables {
     pub(super) timeout: [&'static str; 2],
     pub(super) protocol: [&'static str; 2],
     pub(super) compression: [&'static str; 2],
+    /// Whether a gRPC endpoint without a scheme is spoken to in clear.
+    #[cfg(feature = "grpc")]
+    pub(super) insecure: [&'static str; 2],
     /// Says whether the signal is sent at all.
     pub(super) exporter: &'static str,
     /// Metrics are not gathered over time.
@@ -45,6 +48,11 @@ macro_rules! variables {
             compression: [
                 concat!("OTEL_EXPORTER_OTLP_", $signal, "_COMPRESSION"),
                 "OTEL_EXPORTER_OTLP_COMPRESSION",
+            ],
+            #[cfg(feature = "grpc")]
+            insecure: [
+                concat!("OTEL_EXPORTER_OTLP_", $signal, "_INSECURE"),
+                "OTEL_EXPORTER_OTLP_INSECURE",
             ],
             exporter: concat!("OTEL_", $signal, "_EXPORTER"),
             batch: $batch,
