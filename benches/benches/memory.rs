@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use observe_benches::memory::{Counting, allocated_in, allocated_now};
-use observe_benches::{Args, Program, Result};
+use observe_benches::{Args, Program, Result, status};
 use observe_collector::event::Chunk;
 use observe_collector::{Collector, Counts, Exporter};
 use observe_host::{ObservedModule, Observer, Overhead, Recorder, TraceOptions, Tracer};
@@ -276,14 +276,6 @@ impl Maker {
         let in_trace = traced.result??;
         Ok((store, in_trace))
     }
-}
-
-/// A number of what Linux tells of this process.
-fn status(name: &str) -> Result<usize> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.ok_or_else(|| format!("the system does not tell {name}"))?.parse()?)
 }
 
 /// Takes spans and keeps nothing.

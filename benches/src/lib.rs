@@ -7,7 +7,7 @@
 //!
 //! The files stand in the order in which they are used: `args` says what to run,
 //! `corpus` finds the modules, `program` gives them work, for which `input` makes
-//! something to do, and `time`, `memory` and `spread` measure it.
+//! something to do, and `time`, `memory`, `status` and `spread` measure it.
 
 mod args;
 mod corpus;
@@ -15,13 +15,15 @@ mod input;
 pub mod memory;
 mod program;
 mod spread;
+mod status;
 mod time;
 
 pub use args::Args;
 pub use corpus::{NO_CORPUS, corpus};
 pub use program::{Done, Program, Sandbox, Stdout};
 pub use spread::Spread;
-pub use time::thread_time;
+pub use status::status;
+pub use time::{process_time, thread_time};
 
 /// What a benchmark stops with.
 pub type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

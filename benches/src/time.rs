@@ -17,6 +17,18 @@ pub fn thread_time() -> Duration {
     }
 }
 
+/// The time for which all threads of this process have run, those of the system on its behalf
+/// included. Where there is no such clock it is the time that has passed.
+pub fn process_time() -> Duration {
+    #[cfg(unix)]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    }
+    #[cfg(not(unix))]
+    thread_time()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,13 @@
 //! that does not fit is counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::event::Chunk;
 use crate::health::{Health, Monitors};
+use crate::intake::{Intake, Refusal};
 use crate::metrics::Ask;
 use crate::stats::{Dropped, Report};
 
@@ -35,79 +35,6 @@ pub(crate) enum Message {
     Shutdown { deadline: Instant, reply: Sender<Report> },
 }
 
-/// What is counted where chunks enter.
-#[derive(Debug, Default)]
-pub(crate) struct Intake {
-    spans: Tally,
-    logs: Tally,
-    closing: AtomicBool,
-}
-
-/// The part of [`Intake`] that is of one signal.
-///
-/// `offered` is raised before a chunk is sent and the drops after that failed, so
-/// whoever reads the drops first and `offered` second never sees more dropped
-/// than offered.
-#[derive(Debug, Default)]
-struct Tally {
-    offered: AtomicU64,
-    full: AtomicU64,
-    closed: AtomicU64,
-}
-
-/// Why a chunk is not sent.
-#[derive(Clone, Copy)]
-enum Refusal {
-    Full,
-    Closed,
-}
-
-impl Tally {
-    fn offer(&self, number: u64) {
-        // Most chunks have no log records.
-        if number > 0 {
-            self.offered.fetch_add(number, Ordering::AcqRel);
-        }
-    }
-
-    fn refuse(&self, number: u64, why: Refusal) {
-        let counter = match why {
-            Refusal::Full => &self.full,
-            Refusal::Closed => &self.closed,
-        };
-        counter.fetch_add(number, Ordering::AcqRel);
-    }
-
-    fn read(&self) -> Offered {
-        let channel_full = self.full.load(Ordering::Acquire);
-        let closed = self.closed.load(Ordering::Acquire);
-        let number = self.offered.load(Ordering::Acquire);
-        Offered { number, dropped: Dropped { channel_full, closed, ..Dropped::default() } }
-    }
-}
-
-/// How much of one signal was offered, and what did not enter.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Offered {
-    pub(crate) number: u64,
-    pub(crate) dropped: Dropped,
-}
-
-impl Intake {
-    pub(crate) fn spans(&self) -> Offered {
-        self.spans.read()
-    }
-
-    pub(crate) fn logs(&self) -> Offered {
-        self.logs.read()
-    }
-
-    /// From now on [`Handle::send`] counts and drops.
-    pub(crate) fn close(&self) {
-        self.closing.store(true, Ordering::Release);
-    }
-}
-
 /// What a host sends chunks through. Clones share one channel.
 #[derive(Clone, Debug)]
 pub struct Handle {
@@ -132,16 +59,14 @@ impl Handle {
         if spans == 0 && logs == 0 {
             return;
         }
-        self.intake.spans.offer(spans);
-        self.intake.logs.offer(logs);
+        self.intake.offer(spans, logs);
         if let Err(why) = self.try_send(chunk) {
-            self.intake.spans.refuse(spans, why);
-            self.intake.logs.refuse(logs, why);
+            self.intake.refuse(spans, logs, why);
         }
     }
 
     fn try_send(&self, chunk: Chunk) -> Result<(), Refusal> {
-        if self.intake.closing.load(Ordering::Acquire) {
+        if self.intake.is_closed() {
             return Err(Refusal::Closed);
         }
         let message = Message::Chunk(chunk);

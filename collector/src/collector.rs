@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::channel::{Handle, Intake, Message, Offered, OnFull, channel};
+use crate::channel::{Handle, Message, OnFull, channel};
 use crate::event::{Chunk, Metric};
 use crate::exporter::Exporter;
 use crate::health::{Health, Monitors};
+use crate::intake::{Intake, Offered};
+use crate::limits::Limits;
 use crate::metrics::Sources;
 use crate::sampling::{Sampler, TailSampling};
 use crate::stage::{Plan, Stage};
@@ -90,6 +92,12 @@ impl Builder {
     /// of what was.
     pub fn max_spans_per_trace(mut self, spans: usize) -> Self {
         self.plan.cap = Some(spans);
+        self
+    }
+
+    /// Cuts what spans and log records have beyond these limits. Without it there are none.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.plan.limits = Some(limits);
         self
     }
 
@@ -251,6 +259,7 @@ impl Collector {
             logs,
             metrics: Counts::default(),
             last_error: Some(error.to_owned()),
+            errors: Signal::ALL.map(|signal| (signal, error.to_owned())).into(),
         };
         Report { exporters: self.names.iter().map(report).collect(), ..Report::default() }
     }
@@ -419,6 +428,10 @@ impl Worker {
                 logs: counts_of(Signal::Logs, logs, self.handed.logs, stage.logs),
                 metrics: exporter.counts_of(Signal::Metrics).unwrap_or_default(),
                 last_error: exporter.last_error(),
+                errors: Signal::ALL
+                    .iter()
+                    .filter_map(|signal| Some((*signal, exporter.last_error_of(*signal)?)))
+                    .collect(),
             }
         };
         let exporters = self.exporters.iter().map(|exporter| report(&**exporter)).collect();

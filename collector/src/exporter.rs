@@ -81,4 +81,15 @@ pub trait Exporter: Send {
 
     /// The last thing that went wrong, in one line; `None` if nothing ever did.
     fn last_error(&self) -> Option<String>;
+
+    /// The last thing that went wrong with a signal, in one line.
+    ///
+    /// Without an implementation this is [`Exporter::last_error`] for spans, and `None` for
+    /// anything else.
+    fn last_error_of(&self, signal: Signal) -> Option<String> {
+        match signal {
+            Signal::Traces => self.last_error(),
+            Signal::Logs | Signal::Metrics => None,
+        }
+    }
 }

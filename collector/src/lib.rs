@@ -24,6 +24,11 @@
 //! are those delivered, rejected, dropped (by reason) and queued ([`Counts::is_balanced`]). So
 //! are the points of metrics, by each exporter that takes them.
 //!
+//! # Features
+//!
+//! `opentelemetry` has exporters and processors of OpenTelemetry's own SDK as destinations, for
+//! embedders whose telemetry goes that way already: module `opentelemetry`.
+//!
 //! This crate knows nothing of WebAssembly.
 //!
 //! # Example
@@ -91,6 +96,7 @@
 //! ```
 
 pub mod aggregate;
+pub mod assembly;
 pub mod event;
 
 mod channel;
@@ -98,7 +104,11 @@ mod collector;
 mod env;
 mod exporter;
 mod health;
+mod intake;
+mod limits;
 mod metrics;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 pub mod otlp;
 mod resource;
 pub mod sampling;
@@ -106,12 +116,15 @@ mod stage;
 mod stats;
 mod transfers;
 
+use std::sync::atomic;
+
 pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};
 pub use env::ListError;
 pub use exporter::Exporter;
 pub use health::{Circuit, Delivery, ExporterHealth, Health, Monitor, SignalHealth};
+pub use limits::{Limits, LimitsError};
 pub use metrics::DEFAULT_METRIC_INTERVAL;
 pub use resource::{Resource, ResourceError};
-pub use stats::{Counts, Dropped, Early, ExporterReport, Flow, Report, Signal, StageReport};
+pub use stats::{Counts, Cut, Dropped, Early, ExporterReport, Flow, Report, Signal, StageReport};
 pub use transfers::{DiskState, Latency, QueueState, Transfers};

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::event::Chunk;
+use crate::limits::{Limiter, Limits};
 use crate::sampling::{Hold, Ratio, Sampler, TailSampling};
 use crate::stats::{Flow, StageReport};
 
@@ -13,11 +14,13 @@ pub(crate) struct Plan {
     pub(crate) tail: Option<TailSampling>,
     /// The most spans of a trace.
     pub(crate) cap: Option<usize>,
+    pub(crate) limits: Option<Limits>,
 }
 
 /// Takes chunks of many traces in, and gives chunks out.
 pub(crate) struct Stage {
     sampler: Option<Sampler>,
+    limiter: Option<Limiter>,
     hold: Option<Hold>,
     report: StageReport,
 }
@@ -25,16 +28,17 @@ pub(crate) struct Stage {
 impl Stage {
     /// `None` if there is nothing to be done.
     pub(crate) fn new(plan: Plan) -> Option<Self> {
-        let Plan { sampler, tail, cap } = plan;
+        let Plan { sampler, tail, cap, limits } = plan;
         let sampler = sampler.filter(|sampler| !sampler.keeps_all());
         let hold = (tail.is_some() || cap.is_some()).then(|| Hold::new(tail, cap));
-        let is_needed = sampler.is_some() || hold.is_some();
-        is_needed.then(|| Stage { sampler, hold, report: StageReport::default() })
+        let limiter = limits.map(Limiter::new);
+        let is_needed = sampler.is_some() || hold.is_some() || limiter.is_some();
+        is_needed.then(|| Stage { sampler, limiter, hold, report: StageReport::default() })
     }
 
     /// Takes a chunk, and calls `out` with all that is to be exported by now.
     pub(crate) fn push(&mut self, now: Instant, mut chunk: Chunk, out: &mut dyn FnMut(&Chunk)) {
-        let Stage { sampler, hold, report } = self;
+        let Stage { sampler, limiter, hold, report } = self;
         let (spans, logs) = (chunk.spans.len() as u64, chunk.logs.len() as u64);
         report.spans.received += spans;
         report.logs.received += logs;
@@ -51,6 +55,9 @@ impl Stage {
             }
             None => Ratio::ALL,
         };
+        if let Some(limiter) = limiter {
+            limiter.apply(&mut chunk, &mut report.cut);
+        }
         match hold {
             Some(hold) => {
                 let mut passed = Passed::default();

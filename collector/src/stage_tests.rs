@@ -9,6 +9,7 @@ use crate::event::{
     Attribute, Chunk, LogRecord, Parent, Severity, SpanDetail, SpanId, SpanNumber, SpanRecord,
     Status, SymbolTable, TraceFlags, TraceId, TraceInfo, Value,
 };
+use crate::limits::Limits;
 use crate::sampling::{Failed, Proportion, Rate, Ratio, Sampler, Slow, TailSampling};
 
 /// Numbers that look random and are the same in every run.
@@ -149,7 +150,8 @@ fn random_plan(random: &mut Random) -> Plan {
         }
         if random.one_in(3) { tail.keep_logs() } else { tail }
     });
-    Plan { sampler, tail, cap }
+    let limits = random.one_in(4).then(|| Limits { span_attributes: 0, ..Limits::default() });
+    Plan { sampler, tail, cap, limits }
 }
 
 /// Chunks of several traces, some of them in disorder, with spans told twice and parents that
@@ -318,7 +320,7 @@ fn a_ratio_is_told_and_consistent_between_head_and_tail() {
     let head = |share| Some(Sampler::TraceIdRatio(ratio(share)));
     let tail = |share| Some(TailSampling::new().policy(Proportion(ratio(share))));
     let kept = |sampler, tail, expected: &[&str]| {
-        let (sink, _) = run(Plan { sampler, tail, cap: None }, chunks().collect());
+        let (sink, _) = run(Plan { sampler, tail, ..Plan::default() }, chunks().collect());
         assert_eq!(sink.ratios, expected.iter().map(|text| (*text).to_owned()).collect());
         sink.spans.into_keys().collect::<HashSet<_>>()
     };

@@ -2,7 +2,7 @@
 
 mod stage;
 
-pub use stage::{Early, Flow, StageReport};
+pub use stage::{Cut, Early, Flow, StageReport};
 
 /// A kind of telemetry, with an account and a way of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,6 +120,25 @@ pub struct ExporterReport {
     pub metrics: Counts,
     /// The last thing that went wrong, in one line.
     pub last_error: Option<String>,
+    /// The last thing that went wrong with each signal, of those with which anything did.
+    pub errors: Vec<(Signal, String)>,
+}
+
+impl ExporterReport {
+    /// What became of a signal.
+    pub fn counts_of(&self, signal: Signal) -> &Counts {
+        match signal {
+            Signal::Traces => &self.counts,
+            Signal::Logs => &self.logs,
+            Signal::Metrics => &self.metrics,
+        }
+    }
+
+    /// The last thing that went wrong with a signal, in one line.
+    pub fn error_of(&self, signal: Signal) -> Option<&str> {
+        let error = self.errors.iter().find(|(of, _)| *of == signal);
+        error.map(|(_, error)| error.as_str())
+    }
 }
 
 #[cfg(test)]

@@ -250,10 +250,15 @@ fn a_backend_that_cannot_be_reached_costs_nothing_but_the_spans() {
         let result = output(&mut command, b"Hello, world!");
         let shown = stderr(&result);
         assert_eq!((result.status.code(), stdout(&result).as_str()), (Some(0), "3\n"), "{shown}");
-        let line = shown.lines().find(|line| line.contains(&url));
-        let line = line.unwrap_or_else(|| panic!("no line names the backend: {shown}"));
-        assert!(line.contains("observe: ") && line.contains(" 0 of "), "{line}");
-        assert!(line.contains("undelivered"), "{line}");
+        let lines: Vec<_> = shown.lines().filter(|line| line.contains(&url)).collect();
+        let [spans, metrics] = lines[..] else { panic!("one line a signal: {shown}") };
+        for (line, path, items) in
+            [(spans, "/v1/traces", " spans "), (metrics, "/v1/metrics", " metric points ")]
+        {
+            assert!(line.starts_with(&format!("observe: {url}{path}: 0 of ")), "{line}");
+            assert!(line.contains(items) && line.contains(" undelivered"), "{line}");
+            assert!(line.ends_with(" (connection refused)"), "{line}");
+        }
     }
 }
 

@@ -54,8 +54,13 @@ fn listening(command: &mut Command) -> (Process, u16) {
 
 /// An OTLP/HTTP endpoint that keeps each request in a file of `folder`.
 fn capture(folder: &Path) -> (Process, u16) {
+    capture_with(&[], folder)
+}
+
+/// The same with options.
+fn capture_with(options: &[&str], folder: &Path) -> (Process, u16) {
     let script = repository().join("tests/oracle/capture.py");
-    listening(Command::new("python3").arg(script).arg("0").arg(folder))
+    listening(Command::new("python3").arg(script).args(options).arg("0").arg(folder))
 }
 
 /// A port of the loopback interface that nobody listens on.
@@ -326,4 +331,52 @@ fn the_command_delivers_what_it_says() {
             assert!(names.contains(&name), "{name}: {names:?}");
         }
     }
+}
+
+/// Many backends take spans only. What they refuse is told, with how to spare the requests.
+#[test]
+fn the_command_tells_of_each_signal_that_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (captor, port) = capture_with(&["--only", "/v1/traces"], folder.path());
+    let url = format!("http://127.0.0.1:{port}");
+    let told = |quiet: bool, variables: &[(&str, &str)]| {
+        let mut command = observe();
+        command.args(["run", "examples/annotated.wasm", "--invoke", "fail", "--otlp", &url]);
+        command.args(quiet.then_some("--quiet")).envs(variables.iter().copied());
+        let result = output(&mut command, b"");
+        assert_eq!(result.status.code(), Some(134), "{}", stderr(&result));
+        let shown = stderr(&result);
+        let lines = shown.lines().filter(|line| line.contains(&url)).map(str::to_owned);
+        lines.collect::<Vec<_>>()
+    };
+
+    let spans = format!("{url}/v1/traces: 5 spans delivered");
+    let logs = format!(
+        "observe: {url}/v1/logs: 0 of 1 log record delivered, 1 rejected (404 Not Found); \
+         OTEL_LOGS_EXPORTER=none sends none"
+    );
+    let metrics = |line: &str| {
+        let points = line.strip_prefix(&format!("observe: {url}/v1/metrics: 0 of "));
+        let points = points.unwrap_or_else(|| panic!("{line}"));
+        let (points, rest) = points.split_once(' ').expect("a number");
+        let expected = format!(
+            "metric points delivered, {points} rejected (404 Not Found); \
+             OTEL_METRICS_EXPORTER=none sends none"
+        );
+        assert_eq!(rest, expected);
+    };
+    let lines = told(false, &[]);
+    assert_eq!(lines[..2], [spans.clone(), logs.clone()]);
+    metrics(&lines[2]);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+
+    let lines = told(true, &[]);
+    assert_eq!(lines[0], logs);
+    metrics(&lines[1]);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+
+    let none = [("OTEL_LOGS_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "none")];
+    assert_eq!(told(false, &none), [spans]);
+    assert!(told(true, &none).is_empty());
+    captor.terminate();
 }

@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
 """A minimal OTLP/HTTP endpoint that keeps what it receives.
 
-Usage: capture.py PORT DIRECTORY [FORWARD_URL]
+Usage: capture.py [--forward URL] [--only PATH] PORT DIRECTORY
 
 Listens on the loopback interface; port 0 takes a free one. Prints "listening on PORT" once it
 does. The body of the Nth POST, from 1, goes to DIRECTORY/N.bin, gunzipped where the sender says it
 is gzipped; its path and headers go to DIRECTORY/N.json. Every request is answered with 200 and an
-empty body, which is a full success in OTLP. With a FORWARD_URL, which has no path, each request is
-passed on as it came, and answered with what is answered there. Ends on SIGTERM or SIGINT.
+empty body, which is a full success in OTLP. With --forward and a URL without a path, each request
+is passed on as it came, and answered with what is answered there. With --only, requests for any other
+path are answered with 404, and not kept. Ends on SIGTERM or SIGINT.
 """
 
+import argparse
 import gzip
 import http.server
 import itertools
 import json
 import pathlib
-import sys
 import urllib.error
 import urllib.request
 
@@ -42,21 +43,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
     numbers = itertools.count(1)
     folder = None
     forward_url = None
+    only = None
 
     def do_POST(self):
         sent = body = read_body(self)
+        if self.only not in (None, self.path):
+            return self.answer(404, b"")
         if self.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         number = next(self.numbers)
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.write(f"{number}.json", json.dumps({"path": self.path, "headers": headers}).encode())
         self.write(f"{number}.bin", body)
-        status, answer = self.forward(sent, headers) if self.forward_url else (200, b"")
+        self.answer(*(self.forward(sent, headers) if self.forward_url else (200, b"")))
+
+    def answer(self, status, body):
         self.send_response(status)
-        self.send_header("content-type", headers.get("content-type", "application/x-protobuf"))
-        self.send_header("content-length", str(len(answer)))
+        self.send_header("content-type", self.headers.get("content-type", "text/plain"))
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(body)
 
     def forward(self, body, headers):
         headers = {name: text for name, text in headers.items() if name not in OF_THE_HOP}
@@ -79,14 +85,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def main(arguments):
-    if len(arguments) not in (2, 3):
-        sys.exit("usage: capture.py PORT DIRECTORY [FORWARD_URL]")
-    if len(arguments) == 3:
-        Handler.forward_url = arguments[2]
-    Handler.folder = pathlib.Path(arguments[1])
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--forward", metavar="URL")
+    parser.add_argument("--only", metavar="PATH")
+    parser.add_argument("port", type=int)
+    parser.add_argument("directory", type=pathlib.Path)
+    options = parser.parse_args()
+    Handler.forward_url, Handler.only = options.forward, options.only
+    Handler.folder = options.directory
     Handler.folder.mkdir(parents=True, exist_ok=True)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", int(arguments[0])), Handler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", options.port), Handler) as server:
         server.daemon_threads = True
         print(f"listening on {server.server_port}", flush=True)
         try:
@@ -96,4 +105,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -76,7 +76,8 @@ pub(crate) struct Opts {
     #[arg(help_heading = "Trace")]
     min_duration: Duration,
 
-    /// Send the spans to this OTLP backend over HTTP, as well as showing them [default: what
+    /// Send spans, log records and metrics to this OTLP backend, as well as showing the spans;
+    /// how is what OTEL_EXPORTER_OTLP_PROTOCOL, …_HEADERS and the like say [default: what
     /// OTEL_EXPORTER_OTLP_ENDPOINT says]
     #[arg(long, value_name = "URL", help_heading = "Trace")]
     otlp: Option<String>,
@@ -136,7 +137,10 @@ impl Opts {
         };
         let tree = CallTree::default();
         let interval = otlp.as_ref().map(otlp::Config::metric_interval);
-        let endpoint = otlp.as_ref().and_then(|config| config.endpoint(Signal::Traces));
+        let endpoints: Vec<_> = Signal::ALL
+            .iter()
+            .filter_map(|signal| Some((*signal, otlp.as_ref()?.endpoint(*signal)?)))
+            .collect();
         let mut collector = Collector::builder().on_full(OnFull::Block);
         if !self.quiet {
             collector = collector.exporter(Box::new(tree.clone()));
@@ -195,7 +199,7 @@ impl Opts {
             failure: failure.as_ref(),
             told: told.as_ref(),
             delivery: &delivery,
-            endpoint: endpoint.as_deref(),
+            endpoints: &endpoints,
         }
         .print(self.quiet);
         printed?;

@@ -56,6 +56,11 @@ impl Array {
     pub fn values(&self) -> &[Value] {
         &self.0
     }
+
+    /// The values, of which none may become deeper.
+    pub(crate) fn values_mut(&mut self) -> &mut [Value] {
+        &mut self.0
+    }
 }
 
 /// Values by key, each key once, with at most [`MAX_NESTING`] arrays and lists within one another.
@@ -85,6 +90,11 @@ impl KeyValueList {
     /// The keys and values.
     pub fn attributes(&self) -> &[Attribute] {
         &self.0
+    }
+
+    /// The values, of which none may become deeper.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        self.0.iter_mut().map(|attribute| &mut attribute.value)
     }
 }
 

@@ -188,4 +188,8 @@ impl Exporter for OtlpExporter {
         let errors: Vec<_> = self.senders().filter_map(Sender::last_error).collect();
         (!errors.is_empty()).then(|| errors.join("; "))
     }
+
+    fn last_error_of(&self, signal: Signal) -> Option<String> {
+        self.of(signal)?.last_error()
+    }
 }

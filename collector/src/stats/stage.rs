@@ -17,6 +17,8 @@ pub struct StageReport {
     pub traces_sampled_out: u64,
     /// Traces that were decided on before their root had come, by reason.
     pub early: Early,
+    /// What went beyond the limits of attributes, events and links.
+    pub cut: Cut,
 }
 
 /// The fate of spans, or of log records, between the channel and the exporters.
@@ -55,4 +57,17 @@ pub struct Early {
     pub full: u64,
     /// All was to be sent, by a flush or a shutdown.
     pub flushed: u64,
+}
+
+/// What went beyond [`Limits`](crate::Limits).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Values that were shortened. One that all calls of a function share counts once.
+    pub values: u64,
+    /// Attributes that were dropped, each time.
+    pub attributes: u64,
+    /// Events that were dropped, with their attributes.
+    pub events: u64,
+    /// Links that were dropped, with their attributes.
+    pub links: u64,
 }

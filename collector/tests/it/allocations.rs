@@ -11,8 +11,9 @@ use observe_collector::otlp::Encoder;
 use crate::fixtures::{plain_chunk, random_chunk};
 
 thread_local! {
-    /// How often this thread has asked for memory.
+    /// How often this thread has asked for memory, and how many bytes it holds.
     static ASKED: Cell<u64> = const { Cell::new(0) };
+    static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
 /// The allocator of the system, which counts by thread.
@@ -21,32 +22,44 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn count() {
+fn count(layout: Layout) {
     // A thread that ends has nothing left to count with.
     let _ = ASKED.try_with(|asked| asked.set(asked.get() + 1));
+    hold(layout.size() as isize);
+}
+
+fn hold(bytes: isize) {
+    let _ = HELD.try_with(|held| held.set(held.get() + bytes));
+}
+
+/// How many bytes this thread holds: what it took, less what it gave back.
+pub(crate) fn held() -> isize {
+    HELD.get()
 }
 
 // SAFETY: everything is passed on to the allocator of the system as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout);
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        hold(-(layout.size() as isize));
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout);
         // SAFETY: as the caller promises.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(layout);
+        hold(size as isize - 2 * layout.size() as isize);
         // SAFETY: as the caller promises.
         unsafe { System.realloc(pointer, layout, size) }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use observe_collector::event::{Chunk, Metric};
 use observe_collector::otlp::OtlpExporter;
-use observe_collector::{Collector, Counts, Dropped, OnFull, Resource};
+use observe_collector::{Collector, Counts, Dropped, OnFull, Resource, Signal};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
@@ -177,7 +177,10 @@ fn a_receiver_of_spans_only_rejects_the_rest_and_gets_all_spans() {
     // Nothing was sent twice, and each signal is told once.
     assert_eq!(server.paths().iter().filter(|path| *path == "/v1/logs").count(), 4);
     let url = &server.url;
-    let expected = format!("{url}/v1/logs: 404 Not Found; {url}/v1/metrics: 404 Not Found");
+    let errors = Signal::ALL.map(|of| report.error_of(of));
+    let [logs, metrics] = ["logs", "metrics"].map(|of| format!("{url}/v1/{of}: 404 Not Found"));
+    assert_eq!(errors, [None, Some(&*logs), Some(&*metrics)]);
+    let expected = format!("{logs}; {metrics}");
     assert_eq!(report.last_error, Some(expected));
 }
 

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod allocations;
+mod assembly;
 mod channel;
 mod crash;
 mod delivery;
@@ -16,6 +17,7 @@ mod grpc;
 mod grpc_faults;
 #[cfg(feature = "grpc")]
 mod grpc_server;
+mod opentelemetry;
 mod sampling;
 mod server;
 mod signals;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
 
-use super::{Process, decode, free_port, listening, wait_for};
+use super::{Process, capture_with, decode, free_port, listening, wait_for};
 use crate::harness::{cache, here, output, repository, stderr, stdout};
 
 const SIGNALS: [&str; 3] = ["traces", "logs", "metrics"];
@@ -125,10 +125,8 @@ impl Page {
 
     /// Runs the page's guests, which send to the gateway through what keeps what they send.
     fn run_guests(&mut self) {
-        let script = repository().join("tests/oracle/capture.py");
-        let to = format!("http://127.0.0.1:{}", self.gateway);
-        let (tee, port) =
-            listening(Command::new("python3").arg(script).arg("0").arg(self.sent()).arg(to));
+        let gateway = format!("http://127.0.0.1:{}", self.gateway);
+        let (tee, port) = capture_with(&["--forward", &gateway], &self.sent());
         self.tee = port;
         for block in self.blocks("observe run") {
             let result = self.run(block, b"");

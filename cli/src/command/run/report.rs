@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use console::Term;
-use observe_collector::Report as Delivery;
+use observe_collector::{Counts, Report as Delivery, Signal};
 use observe_host::{Failure, FunctionRow, Report};
 
 use super::Trace;
@@ -27,7 +27,8 @@ pub(super) struct Shown<'a> {
     pub(super) failure: Option<&'a Failure>,
     pub(super) told: Option<&'a Report>,
     pub(super) delivery: &'a Delivery,
-    pub(super) endpoint: Option<&'a str>,
+    /// Where each signal goes that is sent.
+    pub(super) endpoints: &'a [(Signal, String)],
 }
 
 impl Shown<'_> {
@@ -92,32 +93,62 @@ impl Shown<'_> {
         {
             *text += &format!("observe: not recorded: {}\n", told.lost);
         }
-        let Some(endpoint) = self.endpoint else { return };
         for exporter in self.delivery.exporters.iter().filter(|exporter| exporter.name == "otlp") {
-            let counts = exporter.counts;
-            if counts.delivered == counts.accepted {
-                if !quiet {
-                    *text +=
-                        &format!("{endpoint}: {} delivered\n", plural(counts.delivered, "span"));
-                }
-                continue;
+            for (signal, endpoint) in self.endpoints {
+                let counts = exporter.counts_of(*signal);
+                let error = exporter.error_of(*signal);
+                *text += &delivery(*signal, endpoint, counts, error, quiet);
             }
-            let of = format!("{} of {}", count(counts.delivered), plural(counts.accepted, "span"));
-            *text += &format!("observe: {endpoint}: {of} delivered");
-            if counts.rejected > 0 {
-                *text += &format!(", {} rejected", count(counts.rejected));
-            }
-            for (reason, spans) in counts.dropped.by_reason().iter().filter(|(_, spans)| *spans > 0)
-            {
-                *text += &format!(", {} {reason}", count(*spans));
-            }
-            if let Some(error) = &exporter.last_error {
-                let error = error
-                    .strip_prefix(endpoint)
-                    .map_or(&**error, |rest| rest.trim_start_matches(": "));
-                *text += &format!(" ({})", clean(error));
-            }
-            *text += "\n";
         }
+    }
+}
+
+/// A line on what became of a signal, if there is something to tell. That all went well is told
+/// of spans, and unless `quiet`.
+fn delivery(
+    signal: Signal,
+    endpoint: &str,
+    counts: &Counts,
+    error: Option<&str>,
+    quiet: bool,
+) -> String {
+    let item = match signal {
+        Signal::Traces => "span",
+        Signal::Logs => "log record",
+        Signal::Metrics => "metric point",
+    };
+    if counts.delivered == counts.accepted {
+        if quiet || signal != Signal::Traces {
+            return String::new();
+        }
+        return format!("{endpoint}: {} delivered\n", plural(counts.delivered, item));
+    }
+    let of = format!("{} of {}", count(counts.delivered), plural(counts.accepted, item));
+    let mut line = format!("observe: {endpoint}: {of} delivered");
+    if counts.rejected > 0 {
+        line += &format!(", {} rejected", count(counts.rejected));
+    }
+    for (reason, items) in counts.dropped.by_reason().iter().filter(|(_, items)| *items > 0) {
+        line += &format!(", {} {reason}", count(*items));
+    }
+    if let Some(error) = error {
+        let rest = error.strip_prefix(endpoint).map(|rest| rest.trim_start_matches(": "));
+        line += &format!(" ({})", clean(rest.unwrap_or(error)));
+    }
+    // Many backends take spans only, and whoever has one wants no such line after each run.
+    if let Some(variable) = exporter_variable(signal)
+        && counts.rejected + counts.dropped.refused > 0
+    {
+        line += &format!("; {variable}=none sends none");
+    }
+    line + "\n"
+}
+
+/// What says that a signal is not to be sent. Spans are what the backend was given for.
+fn exporter_variable(signal: Signal) -> Option<&'static str> {
+    match signal {
+        Signal::Traces => None,
+        Signal::Logs => Some("OTEL_LOGS_EXPORTER"),
+        Signal::Metrics => Some("OTEL_METRICS_EXPORTER"),
     }
 }
