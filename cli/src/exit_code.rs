@@ -4,6 +4,9 @@
 /// says which. Nothing was written. It is also what clap exits with.
 pub(crate) const BAD_INPUT: u8 = 2;
 
+/// `queue drain`: the backend did not take everything; standard error says what became of the rest.
+pub(crate) const NOT_DELIVERED: u8 = 3;
+
 /// The guest trapped: the status of a native program that calls `abort` (128 + SIGABRT),
 /// as the `wasmtime` command has it.
 pub(crate) const TRAP: u8 = 134;
@@ -19,6 +22,7 @@ pub(crate) const HELP: &str = "\
 Exit status:
   0    success; `run` gives the guest's own status instead
   2    the command line, an input or an output is at fault, and nothing was written
+  3    `queue drain`: the backend did not take everything
   130  `run`: the guest was stopped, as by Ctrl-C
   134  `run`: the guest trapped
   141  whoever read the standard output went away";

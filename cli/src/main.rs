@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::command::{inspect, instrument, run};
+use crate::command::{inspect, instrument, queue, run};
 use crate::view::text::{clean, say};
 
 /// See inside WebAssembly modules: spans, calls and durations of any guest.
@@ -24,6 +24,7 @@ enum Observe {
     Run(run::Opts),
     Instrument(instrument::Opts),
     Inspect(inspect::Opts),
+    Queue(queue::Opts),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Observe::Run(opts) => opts.run(),
         Observe::Instrument(opts) => opts.run(),
         Observe::Inspect(opts) => opts.run(),
+        Observe::Queue(opts) => opts.run(),
     };
     outcome.unwrap_or_else(|error| {
         if input::is_broken_pipe(&error) {

@@ -257,7 +257,7 @@ impl Collector {
     /// the thread.
     ///
     /// Returns within about `timeout`. What is not delivered by then is dropped and
-    /// counted, so in the report nothing is queued.
+    /// counted, so in the report nothing is queued but what a disk queue keeps for the next process.
     pub fn shutdown(mut self, timeout: Duration) -> Report {
         let deadline = after(timeout);
         self.handle.intake().close();
@@ -525,7 +525,10 @@ fn whole(
     channel: Channel,
 ) -> Counts {
     let in_channel = offered.number - offered.dropped.total() - handed;
-    counts.accepted = offered.number - flow.kept_back();
+    // An exporter's own count may be of more than it was given: it may have taken up what an
+    // earlier process left.
+    let passed = handed - flow.kept_back() - flow.held;
+    counts.accepted += offered.number - flow.kept_back() - passed;
     counts.queued += flow.held;
     counts.dropped.channel_full += offered.dropped.channel_full;
     counts.dropped.closed += offered.dropped.closed;

@@ -43,7 +43,7 @@ pub trait Exporter: Send {
     fn flush(&mut self, deadline: Instant);
 
     /// As [`Exporter::flush`], but for the last time: what is not done by the
-    /// deadline is dropped, and counted as such. [`Exporter::export`] and
+    /// deadline is dropped, and counted as such, unless it is kept for another process. [`Exporter::export`] and
     /// [`Exporter::export_metrics`] are not called again.
     ///
     /// Without an implementation this flushes.

@@ -143,4 +143,4 @@ pub use stats::{
     ChannelReport, Counts, Cut, Dropped, Early, ExporterReport, Flow, Passage, Report, Signal,
     StageReport,
 };
-pub use transfers::{Latency, QueueState, Transfers};
+pub use transfers::{DiskState, Latency, QueueState, Transfers};

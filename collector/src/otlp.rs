@@ -8,9 +8,11 @@
 //! [OpenTelemetry protocol]: https://opentelemetry.io/docs/specs/otlp/
 
 mod attributes;
+mod backlog;
 mod batch;
 mod config;
 mod detail;
+mod disk;
 mod encode;
 mod exporter;
 #[cfg(feature = "http-json")]
@@ -29,6 +31,7 @@ mod vitals;
 mod wire;
 
 pub use config::{Compression, Config, ConfigError, Protocol};
+pub use disk::{DiskQueue, DiskQueueError, QueueContents};
 pub use encode::{Encoder, TraceEncoder};
 pub use exporter::OtlpExporter;
 pub use log::put_log;

@@ -78,6 +78,8 @@ pub struct Dropped {
     pub undelivered: u64,
     /// The receiver refused the request for good, for example with status 400.
     pub refused: u64,
+    /// Found damaged in a disk queue.
+    pub damaged: u64,
 }
 
 impl Dropped {
@@ -87,7 +89,7 @@ impl Dropped {
     }
 
     /// The reasons by name, with the number of each.
-    pub fn by_reason(&self) -> [(&'static str, u64); 6] {
+    pub fn by_reason(&self) -> [(&'static str, u64); 7] {
         [
             ("channel full", self.channel_full),
             ("closed", self.closed),
@@ -95,6 +97,7 @@ impl Dropped {
             ("retries exhausted", self.retries_exhausted),
             ("undelivered", self.undelivered),
             ("refused", self.refused),
+            ("damaged", self.damaged),
         ]
     }
 }
@@ -159,8 +162,9 @@ mod tests {
             retries_exhausted: 1_000,
             undelivered: 10_000,
             refused: 100_000,
+            damaged: 1_000_000,
         };
-        assert_eq!(dropped.total(), 111_111);
+        assert_eq!(dropped.total(), 1_111_111);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Transfers {
     pub latency: Latency,
     /// What waits to be sent.
     pub queue: QueueState,
+    /// How the disk queue is, if there is one.
+    pub disk: Option<DiskState>,
 }
 
 /// A histogram of how long requests took.
@@ -65,6 +67,23 @@ pub struct QueueState {
     pub bytes: u64,
     /// How many encoded bytes the queue holds at the most.
     pub capacity_bytes: u64,
+}
+
+/// What a disk queue did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskState {
+    /// Files that are written or wait to be sent.
+    pub segments: u64,
+    /// Items of earlier processes that this one took up. They count as accepted by this one.
+    pub recovered: u64,
+    /// Items that this process wrote, in the order in which they came.
+    pub written: u64,
+    /// How many of these are known to be on the disk, or settled: nothing but the disk's own
+    /// failure can lose them. They are the first of those written, unless the disk failed.
+    pub synced: u64,
+    /// Whether the disk could not be written when that was last tried, so that memory takes its
+    /// place.
+    pub is_failing: bool,
 }
 
 #[cfg(test)]

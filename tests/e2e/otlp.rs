@@ -2,6 +2,7 @@
 //! it, and every field is what was recorded.
 
 mod beyond;
+mod queue;
 mod sent;
 mod signals;
 mod told;

@@ -26,6 +26,8 @@ use crate::view::tree::CallTree;
 use crate::view::units::plural;
 use guest::{Ending, Host};
 
+pub(super) use report::delivery;
+
 /// How long the end waits for a backend to take the last spans.
 const DELIVERY: Duration = Duration::from_secs(3);
 
@@ -43,6 +45,7 @@ const BUDGET: f64 = 5.0;
   observe run examples/compute.wasm --invoke add 2 3
   observe run gofmt.wasm --dir . -- -l main.go
   observe run app.wasm --otlp http://localhost:4318
+  observe run app.wasm --otlp http://localhost:4318 --queue-dir ~/.cache/observe-queue
 
 Exit status: the guest's own; 134 if it trapped; 130 if it was stopped, as by Ctrl-C, which shows
 what it did until then; 2 if it could not be run.")]
@@ -82,6 +85,11 @@ pub(crate) struct Opts {
     #[arg(long, value_name = "URL", help_heading = "Trace")]
     otlp: Option<String>,
 
+    /// Keep what the backend does not take in this directory, and send what earlier runs left there;
+    /// `observe queue` shows and sends it, too
+    #[arg(long, value_name = "DIR", help_heading = "Trace")]
+    queue_dir: Option<PathBuf>,
+
     /// Show so many functions in the table, and twice as many lines in the tree
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Trace")]
     top: usize,
@@ -114,6 +122,13 @@ impl Opts {
         let otlp = match &self.otlp {
             Some(url) => Some(otlp::Config::for_endpoint(url)?),
             None => otlp::Config::from_env()?,
+        };
+        let queue = match (&self.queue_dir, &otlp) {
+            (Some(dir), Some(_)) => Some(otlp::DiskQueue::open(dir)?),
+            (Some(_), None) => {
+                bail!("--queue-dir: there is no backend to send to; give --otlp, too")
+            }
+            (None, _) => None,
         };
         let input = Input::read(&self.input)?;
         let engine = guest::engine()?;
@@ -149,7 +164,11 @@ impl Opts {
             let resource = resource
                 .with_default("service.name", input.stem())
                 .with_default("process.runtime.name", "wasmtime");
-            collector = collector.exporter(Box::new(otlp::OtlpExporter::new(config, resource)));
+            let exporter = match queue {
+                Some(queue) => otlp::OtlpExporter::with_disk_queue(config, resource, queue),
+                None => otlp::OtlpExporter::new(config, resource),
+            };
+            collector = collector.exporter(Box::new(exporter));
         }
         let collector = collector.start();
 
@@ -200,6 +219,7 @@ impl Opts {
             told: told.as_ref(),
             delivery: &delivery,
             endpoints: &endpoints,
+            queue: self.queue_dir.as_deref().map(|dir| (dir, self.otlp.as_deref())),
         }
         .print(self.quiet);
         printed?;
@@ -252,7 +272,7 @@ fn compile(
 }
 
 /// Reads a duration such as `20us`.
-fn duration(text: &str) -> Result<Duration> {
+pub(super) fn duration(text: &str) -> Result<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds = match unit {

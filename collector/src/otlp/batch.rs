@@ -59,6 +59,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// A batch that was written before, as [`Batch::body`] had it.
+    pub(crate) fn read(body: Vec<u8>, items: u64) -> Self {
+        Batch { bytes: body, start: 0, items }
+    }
+
     /// The encoded message.
     pub(crate) fn body(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()

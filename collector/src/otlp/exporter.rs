@@ -1,8 +1,10 @@
 //! The exporter: encodes on the collector's thread, sends each signal on a thread of its own.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::config::Config;
+use super::disk::{DiskQueue, Root};
 use super::encode::Encoder;
 use super::log::put_log;
 use super::metric::put_part;
@@ -51,8 +53,32 @@ impl OtlpExporter {
     /// If the operating system refuses a thread, what it was to send is counted as `undelivered`
     /// and [`Exporter::last_error`] says so.
     pub fn new(config: Config, resource: Resource) -> Self {
+        Self::start(&config, resource, None)
+    }
+
+    /// As [`OtlpExporter::new`], with batches on disk until they are settled, and first with those
+    /// that an earlier process left there.
+    ///
+    /// What was left is read once, here, to be counted and checked; its items count as accepted by
+    /// this exporter, so its counts are more than what it was given. It is sent to where `config`
+    /// says, with the resource of the process that wrote it. A signal that has no endpoint is left
+    /// alone.
+    ///
+    /// A batch is on disk when it is finished: by its size, by its delay
+    /// (`OTEL_BSP_SCHEDULE_DELAY`) or by a flush. With a disk queue batches are not given up after
+    /// five minutes, and what is not delivered by a shutdown stays: it is `queued` in the report.
+    ///
+    /// If the disk is full or fails, batches are kept in memory, within the bounds of the queue
+    /// there, and the disk is tried again every five seconds; [`Exporter::last_error`] says so
+    /// once.
+    pub fn with_disk_queue(config: Config, resource: Resource, disk: DiskQueue) -> Self {
+        Self::start(&config, resource, Some(disk.into_root()))
+    }
+
+    fn start(config: &Config, resource: Resource, disk: Option<Arc<Root>>) -> Self {
         let resource = resource.with_default("service.name", "unknown_service");
-        let sender = |signal| config.of(signal).map(|config| Sender::new(config, &resource));
+        let sender =
+            |signal| config.of(signal).map(|config| Sender::new(config, &resource, disk.as_ref()));
         OtlpExporter {
             encoder: Encoder::default(),
             traces: sender(Signal::Traces),

@@ -2,14 +2,16 @@
 //! clock and waits for nothing: the batch in the making, the queue, retries, and
 //! the counts of all of them.
 
+use std::io;
 use std::time::{Duration, Instant};
 
+use super::backlog::{Backlog, Popped};
 use super::batch::{Batch, Batcher};
-use super::queue::Queue;
+use super::disk::{Origin, Recovered, Unsynced};
 use super::retry::Backoff;
 use super::vitals::Vitals;
 use crate::stats::Counts;
-use crate::transfers::QueueState;
+use crate::transfers::{DiskState, QueueState};
 
 /// What the sender has to do.
 #[derive(Debug)]
@@ -22,10 +24,11 @@ pub(crate) enum Step {
     Stop,
 }
 
-/// A batch and the moment it was first sent.
+/// A batch, where on disk it is, and the moment it was first sent.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) batch: Batch,
+    origin: Option<Origin>,
     first: Option<Instant>,
 }
 
@@ -42,12 +45,14 @@ pub(crate) enum Outcome {
 
 pub(crate) struct Pipeline {
     batcher: Batcher,
-    queue: Queue,
+    backlog: Backlog,
     /// A batch that was sent and has to be sent again, before all in the queue.
     again: Option<Attempt>,
-    /// Items that the sender holds.
-    in_flight: u64,
+    /// Items that the sender holds, and where on disk they are.
+    in_flight: Option<(u64, Option<Origin>)>,
     backoff: Backoff,
+    /// When a disk that cannot be read is tried again.
+    disk_not_before: Option<Instant>,
     /// The end of a shutdown.
     closing: Option<Instant>,
     aborted: bool,
@@ -58,18 +63,29 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn new(batcher: Batcher, queue: Queue, backoff: Backoff) -> Self {
+    pub(crate) fn new(batcher: Batcher, backlog: Backlog, backoff: Backoff) -> Self {
         Pipeline {
             batcher,
-            queue,
+            backlog,
             again: None,
-            in_flight: 0,
+            in_flight: None,
             backoff,
+            disk_not_before: None,
             closing: None,
             aborted: false,
             counts: Counts::default(),
             vitals: Vitals::default(),
             last_error: None,
+        }
+    }
+
+    /// Counts what an earlier process left in the backlog as accepted by this one, since this one
+    /// has to account for it.
+    pub(crate) fn recover(&mut self, now: Instant, recovered: Recovered) {
+        self.counts.accepted += recovered.items + recovered.damaged;
+        self.damaged(now, recovered.damaged);
+        if let Some(note) = recovered.note {
+            self.set_error(note);
         }
     }
 
@@ -110,18 +126,26 @@ impl Pipeline {
         self.closing = Some(deadline);
     }
 
-    /// Drops everything, also what is in flight.
-    pub(crate) fn abort(&mut self) {
-        self.counts.dropped.undelivered += self.queued();
-        if self.in_flight > 0 {
+    /// Drops everything, also what is in flight, but for what is on disk.
+    pub(crate) fn abort(&mut self, now: Instant) {
+        if self.aborted {
+            return;
+        }
+        if self.backlog.is_on_disk() {
+            self.flush(now);
+        }
+        let queued = self.queued();
+        if self.in_flight.is_some() {
             // Nobody will learn what came of that request.
             self.last_error.get_or_insert_with(|| "no answer before time was up".to_owned());
         }
         self.aborted = true;
         self.batcher.finish();
-        self.queue.clear();
-        self.again = None;
-        self.in_flight = 0;
+        let again = self.again.take().map(|attempt| (attempt.batch.items, attempt.origin));
+        let held = self.in_flight.take().or(again);
+        let held = held.and_then(|(items, origin)| Some((origin?, items)));
+        let kept = self.backlog.close(now, held);
+        self.counts.dropped.undelivered += queued - kept;
     }
 
     /// What the sender has to do now.
@@ -132,30 +156,66 @@ impl Pipeline {
         if self.aborted {
             return Step::Stop;
         }
-        if self.again.is_none() && self.queue.is_empty() {
+        if self.again.is_none() && self.backlog.is_empty() {
             return match self.closing {
                 Some(_) => Step::Stop,
                 None => Step::Wait(self.batcher.due()),
             };
         }
-        let ready = self.backoff.not_before().unwrap_or(now);
+        let waits = [self.backoff.not_before(), self.disk_not_before];
+        let ready = waits.into_iter().flatten().max().unwrap_or(now);
         let too_late = self.closing.is_some_and(|deadline| deadline <= ready.max(now));
         if too_late {
-            self.abort();
+            self.abort(now);
             return Step::Stop;
         }
         if ready > now {
             // A batch that falls due meanwhile waits in line anyway.
             return Step::Wait(Some(ready));
         }
-        let queued = || self.queue.pop().map(|batch| Attempt { batch, first: None });
-        let Some(mut attempt) = self.again.take().or_else(queued) else {
-            return Step::Wait(None);
+        let mut attempt = match self.again.take() {
+            Some(attempt) => attempt,
+            None => match self.pop(now) {
+                Ok(attempt) => attempt,
+                Err(step) => return step,
+            },
         };
         self.vitals.sent(now, attempt.batch.body().len(), attempt.first.is_some());
         attempt.first.get_or_insert(now);
-        self.in_flight = attempt.batch.items;
+        self.in_flight = Some((attempt.batch.items, attempt.origin));
         Step::Send(attempt)
+    }
+
+    /// The batch that has waited longest, or what to do without one.
+    fn pop(&mut self, now: Instant) -> Result<Attempt, Step> {
+        loop {
+            match self.backlog.pop(now) {
+                Popped::Batch(batch, origin) => {
+                    self.disk_not_before = None;
+                    return Ok(Attempt { batch, origin, first: None });
+                }
+                Popped::Damage { items, error } => {
+                    self.damaged(now, items);
+                    self.set_error(error);
+                }
+                Popped::Later { until, error } => {
+                    self.set_error(error);
+                    self.disk_not_before = Some(until);
+                    return Err(Step::Wait(Some(until)));
+                }
+                Popped::Nothing => {
+                    let due = self.batcher.due();
+                    return Err(self.closing.map_or(Step::Wait(due), |_| Step::Stop));
+                }
+            }
+        }
+    }
+
+    fn damaged(&mut self, now: Instant, items: u64) {
+        self.counts.dropped.damaged += items;
+        if items > 0 {
+            self.vitals.lost(now);
+        }
     }
 
     /// Takes note of what came of a request.
@@ -164,7 +224,7 @@ impl Pipeline {
             // Counted already, as nobody knew.
             return;
         }
-        let items = std::mem::take(&mut self.in_flight);
+        let items = self.in_flight.take().map_or(0, |(items, _)| items);
         self.vitals.ended(now);
         match outcome {
             Outcome::Delivered { rejected, note } => {
@@ -187,7 +247,10 @@ impl Pipeline {
                 self.backoff.failed(now, retry_after);
                 self.vitals.failed(now, &error, self.backoff.not_before());
                 self.last_error = Some(error);
-                if attempt.first.is_none_or(|first| self.backoff.goes_on(now, first)) {
+                // What is on disk is there to outlast an outage.
+                let kept = attempt.origin.is_some_and(|origin| self.backlog.holds(origin));
+                let goes_on = |first| self.backoff.goes_on(now, first);
+                if kept || attempt.first.is_none_or(goes_on) {
                     self.again = Some(attempt);
                     return;
                 }
@@ -195,18 +258,26 @@ impl Pipeline {
                 self.counts.dropped.retries_exhausted += items;
             }
         }
-        self.batcher.reuse(attempt.batch.into_buffer());
+        let buffer = attempt.batch.into_buffer();
+        match attempt.origin {
+            Some(origin) => {
+                if let Some(error) = self.backlog.settle(origin, buffer) {
+                    self.set_error(error);
+                }
+            }
+            None => self.batcher.reuse(buffer),
+        }
     }
 
     /// Whether the sender holds a batch.
     pub(crate) fn is_sending(&self) -> bool {
-        self.in_flight > 0
+        self.in_flight.is_some()
     }
 
     /// Whether whoever pushes may go on. When nothing is taken any more there is nothing to
     /// wait for.
     pub(crate) fn has_room(&self) -> bool {
-        self.aborted || self.queue.has_room()
+        self.aborted || self.backlog.has_room()
     }
 
     /// When a shutdown ends, if there is one.
@@ -223,7 +294,39 @@ impl Pipeline {
     }
 
     pub(crate) fn queue_state(&self) -> QueueState {
-        self.queue.state()
+        self.backlog.state()
+    }
+
+    pub(crate) fn disk_state(&self) -> Option<DiskState> {
+        self.backlog.disk_state()
+    }
+
+    /// What was written to disk and has to be synced, which is then the caller's to do, and
+    /// [`Pipeline::synced`] to be told of.
+    pub(crate) fn take_unsynced(&mut self) -> Unsynced {
+        self.backlog.take_unsynced()
+    }
+
+    /// When the first of that was written.
+    pub(crate) fn unsynced_since(&self) -> Option<Instant> {
+        self.backlog.unsynced_since()
+    }
+
+    /// So many items are on the disk now, or something went wrong.
+    pub(crate) fn synced(&mut self, outcome: io::Result<u64>) {
+        match outcome {
+            Ok(items) => self.backlog.add_synced(items),
+            Err(error) => self.set_error(format!("the disk queue could not be synced: {error}")),
+        }
+    }
+
+    /// Whether there is nothing to wait for: all is settled, or nothing more will be.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.aborted || self.queued() == 0
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted
     }
 
     pub(crate) fn last_error(&self) -> Option<String> {
@@ -236,16 +339,23 @@ impl Pipeline {
     }
 
     fn enqueue(&mut self, now: Instant, batch: Batch) {
-        for dropped in self.queue.push(batch) {
+        let pushed = self.backlog.push(now, batch);
+        if pushed.lost > 0 {
             self.vitals.lost(now);
-            self.counts.dropped.queue_full += dropped.items;
-            self.batcher.reuse(dropped.into_buffer());
+            self.counts.dropped.queue_full += pushed.lost;
+        }
+        if let Some(error) = pushed.error {
+            self.set_error(error);
+        }
+        if let Some(buffer) = pushed.spare {
+            self.batcher.reuse(buffer);
         }
     }
 
     fn queued(&self) -> u64 {
         let again = self.again.as_ref().map_or(0, |attempt| attempt.batch.items);
-        self.batcher.items() + self.queue.items() + again + self.in_flight
+        let in_flight = self.in_flight.map_or(0, |(items, _)| items);
+        self.batcher.items() + self.backlog.items() + again + in_flight
     }
 }
 

@@ -1,11 +1,13 @@
 use std::time::{Duration, Instant};
 
 use super::{Attempt, Outcome, Pipeline, Step};
+use crate::otlp::backlog::Backlog;
 use crate::otlp::batch::{BatchLimits, Batcher};
-use crate::otlp::queue::{Queue, QueueLimits, WhenFull};
+use crate::otlp::disk::{DiskQueue, Store};
+use crate::otlp::queue::{QueueLimits, WhenFull};
 use crate::otlp::retry::{Backoff, MAX_ELAPSED};
 use crate::resource::Resource;
-use crate::stats::{Counts, Dropped};
+use crate::stats::{Counts, Dropped, Signal};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,8 +19,8 @@ fn pipeline() -> Pipeline {
 fn pipeline_with(when_full: WhenFull) -> Pipeline {
     let limits = BatchLimits { items: 2, bytes: 1 << 20, delay: 5 * SECOND };
     let batcher = Batcher::new(limits, &Resource::new());
-    let queue = Queue::new(QueueLimits { items: 6, bytes: 1 << 20, when_full });
-    Pipeline::new(batcher, queue, Backoff::new(1))
+    let limits = QueueLimits { items: 6, bytes: 1 << 20, when_full };
+    Pipeline::new(batcher, Backlog::new(limits, None), Backoff::new(1))
 }
 
 fn push(pipeline: &mut Pipeline, now: Instant, items: usize) {
@@ -129,7 +131,7 @@ fn whoever_pushes_may_go_on_when_there_is_room_or_nothing_to_wait_for() {
     assert_eq!(taken, 3);
     push(&mut pipeline, now, 10);
     assert!(!pipeline.has_room());
-    pipeline.abort();
+    pipeline.abort(now);
     assert!(pipeline.has_room());
     let dropped = Dropped { undelivered: 14, ..Dropped::default() };
     assert_counts(&pipeline, Counts { accepted: 20, delivered: 6, dropped, ..Counts::default() });
@@ -252,7 +254,7 @@ fn after_an_abort_all_is_counted_once() {
     let attempt = send(&mut pipeline, now);
     pipeline.settle(now, attempt, failed(Some(Duration::ZERO)));
     let attempt = send(&mut pipeline, now);
-    pipeline.abort();
+    pipeline.abort(now);
     let all = |items| {
         let dropped = Dropped { undelivered: items, ..Dropped::default() };
         Counts { accepted: items, dropped, ..Counts::default() }
@@ -264,4 +266,61 @@ fn after_an_abort_all_is_counted_once() {
     push(&mut pipeline, now, 2);
     assert_counts(&pipeline, all(9));
     assert!(matches!(pipeline.next(now), Step::Stop));
+}
+
+/// As [`pipeline`], with a directory.
+fn pipeline_on_disk(dir: &std::path::Path) -> Pipeline {
+    let root = DiskQueue::open(dir).expect("a directory").into_root();
+    let (store, recovered) = Store::open(&root, Signal::Traces);
+    let limits = BatchLimits { items: 2, bytes: 1 << 20, delay: 5 * SECOND };
+    let batcher = Batcher::new(limits, &Resource::new());
+    let queue = QueueLimits { items: 6, bytes: 1 << 20, when_full: WhenFull::DropNew };
+    let backlog = Backlog::new(queue, Some(store));
+    let mut pipeline = Pipeline::new(batcher, backlog, Backoff::new(1));
+    pipeline.recover(Instant::now(), recovered);
+    pipeline
+}
+
+#[test]
+fn what_is_on_disk_is_tried_for_as_long_as_it_takes() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let (mut pipeline, mut now) = (pipeline_on_disk(dir.path()), Instant::now());
+    push(&mut pipeline, now, 2);
+    for _ in 0..100 {
+        let attempt = send(&mut pipeline, now);
+        now += MAX_ELAPSED;
+        pipeline.settle(now, attempt, failed(None));
+        assert_counts(&pipeline, Counts { accepted: 2, queued: 2, ..Counts::default() });
+        now += MAX_ELAPSED;
+    }
+    let attempt = send(&mut pipeline, now);
+    pipeline.settle(now, attempt, delivered());
+    assert_counts(&pipeline, Counts { accepted: 2, delivered: 2, ..Counts::default() });
+    assert!(wait(&mut pipeline, now).is_none());
+}
+
+#[test]
+fn an_abort_keeps_what_is_on_disk_and_the_next_takes_it_up() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let (mut pipeline, now) = (pipeline_on_disk(dir.path()), Instant::now());
+    push(&mut pipeline, now, 9);
+    let first = send(&mut pipeline, now);
+    pipeline.settle(now, first, delivered());
+    let second = send(&mut pipeline, now);
+    pipeline.abort(now);
+    let counts = Counts { accepted: 9, delivered: 2, queued: 7, ..Counts::default() };
+    assert_counts(&pipeline, counts);
+    // The answer comes too late to count, so the batch will be sent again.
+    pipeline.settle(now, second, delivered());
+    assert_counts(&pipeline, counts);
+
+    let mut next = pipeline_on_disk(dir.path());
+    assert_counts(&next, Counts { accepted: 7, queued: 7, ..Counts::default() });
+    push(&mut next, now, 2);
+    for items in [2, 2, 2, 1, 2] {
+        let attempt = send(&mut next, now);
+        assert_eq!(attempt.batch.items, items);
+        next.settle(now, attempt, delivered());
+    }
+    assert_counts(&next, Counts { accepted: 9, delivered: 9, ..Counts::default() });
 }

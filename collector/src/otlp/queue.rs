@@ -97,6 +97,13 @@ impl Queue {
         self.batches.push_back(batch);
     }
 
+    /// Gives back a batch that was popped.
+    pub(crate) fn push_front(&mut self, batch: Batch) {
+        self.items += batch.items;
+        self.bytes += batch.body().len();
+        self.batches.push_front(batch);
+    }
+
     /// Takes the batch that has waited longest.
     pub(crate) fn pop(&mut self) -> Option<Batch> {
         let batch = self.batches.pop_front()?;

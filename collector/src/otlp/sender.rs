@@ -4,12 +4,13 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::backlog::Backlog;
 use super::batch::Batcher;
 use super::config::SignalConfig;
+use super::disk::{Root, Store};
 use super::pipeline::{Pipeline, Step};
-use super::queue::Queue;
 use super::retry::Backoff;
 use super::transport::Transport;
 use super::vitals::Vitals;
@@ -18,12 +19,20 @@ use crate::resource::Resource;
 use crate::stats::{Counts, Signal};
 use crate::transfers::Transfers;
 
+/// How long the end waits for a disk to have all that is written. For three signals this is still
+/// less than what the collector waits for an exporter that is past its deadline.
+const SYNC_PATIENCE: Duration = Duration::from_millis(60);
+
 /// A pipeline and the thread that empties it.
 pub(super) struct Sender {
     shared: Arc<Shared>,
     /// For the thread, until there is one.
     transport: Option<Transport>,
     thread: Option<JoinHandle<()>>,
+    /// How long a batch may be on disk and not synced, if there is a disk queue, and the thread
+    /// that sees to it.
+    sync_window: Option<Duration>,
+    syncing: Option<JoinHandle<()>>,
     close: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -74,7 +83,7 @@ impl Shared {
         while !pipeline.has_room() {
             let closing = self.closing();
             if closing.is_some_and(|deadline| deadline <= Instant::now()) {
-                pipeline.abort();
+                pipeline.abort(Instant::now());
             } else {
                 pipeline = self.wait(pipeline, closing);
             }
@@ -104,25 +113,39 @@ impl Shared {
 }
 
 impl Sender {
-    /// A sender to which nothing has come yet.
-    pub(super) fn new(config: &SignalConfig, resource: &Resource) -> Self {
+    /// A sender to which nothing has come yet, but what an earlier process left on disk.
+    pub(super) fn new(
+        config: &SignalConfig,
+        resource: &Resource,
+        disk: Option<&Arc<Root>>,
+    ) -> Self {
         let batcher = Batcher::new(config.batch, resource);
         // The hasher's keys are the random numbers that the standard library gives.
         let backoff =
             Backoff::new(RandomState::new().hash_one(0)).giving_up_after(config.give_up_after);
+        let (store, recovered) = disk.map(|root| Store::open(root, config.signal)).unzip();
+        let mut pipeline = Pipeline::new(batcher, Backlog::new(config.queue, store), backoff);
+        pipeline.recover(Instant::now(), recovered.unwrap_or_default());
+        let has_some = pipeline.counts().queued > 0;
         let shared = Shared {
             signal: config.signal,
-            pipeline: Mutex::new(Pipeline::new(batcher, Queue::new(config.queue), backoff)),
+            vitals: Mutex::new(pipeline.vitals().clone()),
+            pipeline: Mutex::new(pipeline),
             changed: Condvar::new(),
-            vitals: Mutex::default(),
             closing: Mutex::default(),
         };
-        Sender {
+        let mut sender = Sender {
             shared: Arc::new(shared),
             transport: Some(Transport::new(config)),
             thread: None,
+            sync_window: disk.map(|root| root.sync_window),
+            syncing: None,
             close: None,
+        };
+        if has_some {
+            sender.start();
         }
+        sender
     }
 
     /// Lets `push` add something, which returns what [`Pipeline::push`] does. The thread starts with
@@ -152,6 +175,17 @@ impl Sender {
                 self.shared.lock().set_error(error);
             }
         }
+        if let Some(window) = self.sync_window {
+            let shared = Arc::clone(&self.shared);
+            let thread = thread::Builder::new().name("observe-queue".to_owned());
+            match thread.spawn(move || sync_all(&shared, window)) {
+                Ok(thread) => self.syncing = Some(thread),
+                Err(error) => {
+                    let error = format!("the thread that syncs could not be started: {error}");
+                    self.shared.lock().set_error(error);
+                }
+            }
+        }
     }
 
     /// Makes everything ready to be sent, at once.
@@ -171,16 +205,16 @@ impl Sender {
     /// Waits until everything is settled or it is too late.
     pub(super) fn wait_until_settled(&self, deadline: Instant) {
         let mut pipeline = self.shared.lock();
-        while pipeline.counts().queued > 0 && Instant::now() < deadline {
+        while !pipeline.is_settled() && Instant::now() < deadline {
             pipeline = self.shared.wait(pipeline, Some(deadline));
         }
     }
 
-    /// Drops what is left and ends the thread.
+    /// Drops what is left, but for what is on disk, and ends the threads.
     pub(super) fn stop(&mut self) {
         let mut pipeline = self.shared.lock();
         let idle = !pipeline.is_sending();
-        pipeline.abort();
+        pipeline.abort(Instant::now());
         drop(pipeline);
         self.shared.changed.notify_all();
         if let Some(close) = self.close.take() {
@@ -193,6 +227,13 @@ impl Sender {
         {
             let _ = thread.join();
         }
+        // What is written outlives the process; a disk that takes long may go on after it.
+        let patience = Instant::now() + SYNC_PATIENCE;
+        if let Some(thread) = self.syncing.take() {
+            while !thread.is_finished() && Instant::now() < patience {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 
     pub(super) fn watch(&self) -> Watch {
@@ -201,8 +242,8 @@ impl Sender {
 
     pub(super) fn transfers(&self) -> Transfers {
         let pipeline = self.shared.lock();
-        let queue = pipeline.queue_state();
-        pipeline.vitals().transfers(Instant::now(), SystemTime::now(), queue)
+        let (queue, disk) = (pipeline.queue_state(), pipeline.disk_state());
+        pipeline.vitals().transfers(Instant::now(), SystemTime::now(), queue, disk)
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -229,7 +270,7 @@ impl Drop for Guard {
         if thread::panicking() {
             pipeline.set_error("the thread that sends panicked, which is a bug".to_owned());
         }
-        pipeline.abort();
+        pipeline.abort(Instant::now());
         drop(pipeline);
         self.0.changed.notify_all();
     }
@@ -241,7 +282,11 @@ fn send_all(shared: &Shared, transport: &Transport) {
     loop {
         match pipeline.next(Instant::now()) {
             Step::Stop => return,
-            Step::Wait(until) => pipeline = shared.wait(pipeline, until),
+            Step::Wait(until) => {
+                // A batch that fell due may have been written.
+                shared.changed.notify_all();
+                pipeline = shared.wait(pipeline, until);
+            }
             Step::Send(attempt) => {
                 // At the end of a shutdown connections are closed, but not one that is
                 // still being made.
@@ -253,6 +298,30 @@ fn send_all(shared: &Shared, transport: &Transport) {
                 pipeline.settle(Instant::now(), attempt, outcome);
                 shared.publish(pipeline);
                 pipeline = shared.lock();
+            }
+        }
+    }
+}
+
+/// What the thread does that has the disk queue on the disk in time. The pipeline is free while the
+/// disk takes its time.
+fn sync_all(shared: &Shared, window: Duration) {
+    let mut pipeline = shared.lock();
+    loop {
+        let due = pipeline.unsynced_since().map(|since| since.checked_add(window));
+        match due {
+            None if pipeline.is_aborted() => return,
+            None => pipeline = shared.wait(pipeline, None),
+            Some(due) if !pipeline.is_aborted() && due.is_none_or(|due| due > Instant::now()) => {
+                pipeline = shared.wait(pipeline, due);
+            }
+            Some(_) => {
+                let unsynced = pipeline.take_unsynced();
+                drop(pipeline);
+                let outcome = unsynced.sync();
+                pipeline = shared.lock();
+                pipeline.synced(outcome);
+                shared.changed.notify_all();
             }
         }
     }

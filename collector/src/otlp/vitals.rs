@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::health::{Circuit, Delivery, SignalHealth};
 use crate::stats::Signal;
-use crate::transfers::{Latency, QueueState, Transfers};
+use crate::transfers::{DiskState, Latency, QueueState, Transfers};
 
 /// After so many failures in a row the circuit counts as open. With the backoff's delays that is
 /// when a receiver was away for four to eight seconds, which is more than a restart takes.
@@ -90,6 +90,7 @@ impl Vitals {
         now: Instant,
         clock: SystemTime,
         queue: QueueState,
+        disk: Option<DiskState>,
     ) -> Transfers {
         Transfers {
             requests: self.requests,
@@ -98,6 +99,7 @@ impl Vitals {
             last_success: self.last_success.map(|at| on_clock(at, now, clock)),
             latency: self.latency,
             queue,
+            disk,
         }
     }
 
@@ -193,11 +195,11 @@ mod tests {
         let (mut vitals, now) = (Vitals::default(), Instant::now());
         let clock = SystemTime::UNIX_EPOCH;
         vitals.sent(now, 10, false);
-        assert_eq!(vitals.transfers(now, clock, QueueState::default()).requests, 0);
+        assert_eq!(vitals.transfers(now, clock, QueueState::default(), None).requests, 0);
         vitals.ended(now + SECOND);
         vitals.sent(now, 10, true);
         vitals.ended(now + 2 * SECOND);
-        let transfers = vitals.transfers(now, clock, QueueState::default());
+        let transfers = vitals.transfers(now, clock, QueueState::default(), None);
         assert_eq!((transfers.requests, transfers.retries, transfers.bytes), (2, 1, 20));
         assert_eq!((transfers.latency.count(), transfers.latency.total), (2, 3 * SECOND));
         assert_eq!(transfers.last_success, None);

@@ -1,5 +1,6 @@
 //! What is shown when the guest has ended.
 
+use std::path::Path;
 use std::time::Duration;
 
 use console::Term;
@@ -7,6 +8,7 @@ use observe_collector::{Counts, Report as Delivery, Signal};
 use observe_host::{Failure, FunctionRow, Report};
 
 use super::Trace;
+use crate::command::queue;
 use crate::input::Input;
 use crate::view::text::{clean, say};
 use crate::view::tree::CallTree;
@@ -29,6 +31,8 @@ pub(super) struct Shown<'a> {
     pub(super) delivery: &'a Delivery,
     /// Where each signal goes that is sent.
     pub(super) endpoints: &'a [(Signal, String)],
+    /// Where what was not delivered is kept, and the backend's URL if it was an option.
+    pub(super) queue: Option<(&'a Path, Option<&'a str>)>,
 }
 
 impl Shown<'_> {
@@ -99,13 +103,19 @@ impl Shown<'_> {
                 let error = exporter.error_of(*signal);
                 *text += &delivery(*signal, endpoint, counts, error, quiet);
             }
+            let queued = |(signal, _): &(Signal, String)| exporter.counts_of(*signal).queued > 0;
+            if let Some((dir, otlp)) = self.queue
+                && self.endpoints.iter().any(queued)
+            {
+                *text += &queue::kept(dir, otlp);
+            }
         }
     }
 }
 
 /// A line on what became of a signal, if there is something to tell. That all went well is told
 /// of spans, and unless `quiet`.
-fn delivery(
+pub(in crate::command) fn delivery(
     signal: Signal,
     endpoint: &str,
     counts: &Counts,
@@ -130,6 +140,9 @@ fn delivery(
     }
     for (reason, items) in counts.dropped.by_reason().iter().filter(|(_, items)| *items > 0) {
         line += &format!(", {} {reason}", count(*items));
+    }
+    if counts.queued > 0 {
+        line += &format!(", {} kept", count(counts.queued));
     }
     if let Some(error) = error {
         let rest = error.strip_prefix(endpoint).map(|rest| rest.trim_start_matches(": "));
