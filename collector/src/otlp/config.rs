@@ -2,6 +2,11 @@
 
 mod error;
 mod protocol;
+#[cfg_attr(
+    not(all(test, feature = "grpc")),
+    expect(dead_code, reason = "for the documentation, which a test writes")
+)]
+pub(crate) mod table;
 mod tls;
 mod url;
 mod variables;
