@@ -2,6 +2,11 @@
 
 mod error;
 mod protocol;
+#[cfg_attr(
+    not(all(test, feature = "grpc")),
+    expect(dead_code, reason = "for the documentation, which a test writes")
+)]
+pub(crate) mod table;
 mod tls;
 mod url;
 mod variables;
@@ -61,7 +66,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS`, `OTEL_EXPORTER_OTLP_HEADERS` | `key=value,…`, percent-encoded | none |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds for one request | 10,000 |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`, `http/json` or `grpc` | `http/protobuf` |
-/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` (not every receiver takes it) or `none` | `none` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CERTIFICATE` | file of the authorities to trust, in PEM format | those of the system |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` | file of a certificate to show, in PEM format | none |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_CLIENT_KEY`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | file of its private key, in PEM format | none |

@@ -291,9 +291,15 @@ fn compression() {
     let own = ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none");
     let expected = [Compression::Gzip, Compression::Gzip, Compression::None];
     assert_eq!(compression(&[(all, "gzip"), own]), expected);
+    match read(&[BASE, (all, "zstd")]) {
+        Err(ConfigError::Feature { feature, .. }) => {
+            assert_eq!((feature, cfg!(feature = "zstd")), ("zstd", false));
+        }
+        read => assert!(read.is_ok() && cfg!(feature = "zstd")),
+    }
     let message = message(&[BASE, ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "lz4")]);
     let expected =
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: `lz4` is not supported, use gzip or none";
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: `lz4` is not supported, use gzip, zstd or none";
     assert_eq!(message, expected);
 }
 

@@ -324,6 +324,21 @@ fn requests_are_compressed_where_that_is_asked_for() {
     }
 }
 
+#[cfg(feature = "zstd")]
+#[test]
+fn zstd_is_what_it_says() {
+    let server = Server::start(vec![Act::status(200)]);
+    let collector = start(&server.url, &[("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")]);
+    collector.handle().send(plain_chunk(1_300));
+    assert_eq!(shutdown(collector, LONG).counts, all_delivered(1_300));
+    assert_eq!(server.distinct_spans(), 1_300);
+    for request in server.requests() {
+        assert_eq!(request.header("content-encoding"), Some("zstd"));
+        let length = request.header("content-length").expect("a length");
+        assert!(length.parse::<usize>().expect("a number") < request.body.len() / 2);
+    }
+}
+
 #[test]
 fn a_signal_that_is_switched_off_is_not_sent_and_not_counted() {
     for (variable, off) in

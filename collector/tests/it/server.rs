@@ -322,6 +322,10 @@ fn read_request(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<
         let compressed = std::mem::take(&mut body);
         GzDecoder::new(&*compressed).read_to_end(&mut body).expect("gzip");
     }
+    #[cfg(feature = "zstd")]
+    if encoding.is_some_and(|(_, encoding)| encoding == "zstd") {
+        body = zstd::decode_all(&*body).expect("zstd");
+    }
     let kind = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case("content-type"));
     let message = match kind {
         Some((_, kind)) if kind == "application/json" => Sent::decode_json(&path, &body),

@@ -82,7 +82,7 @@ pub enum ConfigError {
         value: String,
     },
     /// A compression that this version does not know.
-    #[error("{input}: `{value}` is not supported, use gzip or none")]
+    #[error("{input}: `{value}` is not supported, use gzip, zstd or none")]
     Compression {
         /// The variable.
         input: &'static str,
