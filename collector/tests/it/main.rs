@@ -19,3 +19,4 @@ mod opentelemetry;
 mod sampling;
 mod server;
 mod signals;
+mod telemetry;
