@@ -303,8 +303,10 @@ impl Collector {
             last_error: Some(error.to_owned()),
             errors: Signal::ALL.map(|signal| (signal, error.to_owned())).into(),
         };
-        // Of what entered nobody says how far it came.
-        let passage = |offered| passage(offered, 0, Channel::Open);
+        // What entered is in the thread's hands, and lost with it.
+        let passage = |offered: Offered| {
+            passage(offered, offered.number - offered.dropped.total(), Channel::Open)
+        };
         let channel =
             ChannelReport { spans: passage(intake.spans()), logs: passage(intake.logs()) };
         let exporters = self.names.iter().map(report).collect();

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::event::{
     Attribute, HistogramPoint, Metric, MetricData, Number, Point, Temporality, Value,
 };
-use crate::stats::{Counts, Dropped, ExporterReport, Flow, Passage, Report, Signal};
+use crate::stats::{Counts, Cut, Dropped, ExporterReport, Flow, Passage, Report, Signal};
 use crate::transfers::{Latency, Transfers};
 
 /// `otel.component.type` of the channel and what stands between it and the exporters.
@@ -36,6 +36,7 @@ impl Report {
         page.stage("observe.stage.spans", "{span}", &self.stage.spans);
         page.stage("observe.stage.log_records", "{log_record}", &self.stage.logs);
         page.traces(self);
+        page.cut(&self.stage.cut);
         for (index, exporter) in self.exporters.iter().enumerate() {
             page.exporter(self, index, exporter);
         }
@@ -144,6 +145,24 @@ impl Page {
         let data = self.by_outcome(&[("passed", kept), ("sampled_out", out)]);
         let description = "What was decided on whole traces";
         self.add("observe.stage.traces".to_owned(), description, "{trace}", data);
+    }
+
+    fn cut(&mut self, cut: &Cut) {
+        if *cut == Cut::default() {
+            return;
+        }
+        let kinds = [
+            ("values", cut.values),
+            ("attributes", cut.attributes),
+            ("events", cut.events),
+            ("links", cut.links),
+        ];
+        let points = kinds.map(|(kind, number)| {
+            self.point(number, &[], Some(Attribute::new("observe.stage.kind", kind)))
+        });
+        let data = self.sum(true, points.into());
+        let description = "What went beyond the limits of attributes, events and links";
+        self.add("observe.stage.cut".to_owned(), description, "{item}", data);
     }
 
     fn by_outcome(&self, outcomes: &[(&'static str, u64)]) -> MetricData {

@@ -36,7 +36,9 @@ pub(crate) fn exporter(url: &str) -> Result<OtlpExporter> {
 
 pub(crate) fn through_sdk(url: &str) -> Result<Sender> {
     let exporter = peers::http_exporter(url)?;
-    Ok(sender(Box::new(SdkExporter::builder(&Resource::new()).spans(exporter).build())))
+    // A wave has room, as with the SDK's own processor.
+    let builder = SdkExporter::builder(&Resource::new()).queue_bytes(1 << 30);
+    Ok(sender(Box::new(builder.spans(exporter).build())))
 }
 
 fn sender(exporter: Box<dyn Exporter>) -> Sender {

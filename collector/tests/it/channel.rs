@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use observe_collector::event::Chunk;
 use observe_collector::{Collector, Counts, Dropped, Exporter, OnFull};
 
-use crate::fixtures::plain_chunk;
+use crate::fixtures::{plain_chunk, settled};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -104,7 +104,7 @@ fn a_full_channel_drops_the_newest_and_counts() {
     let dropped = Dropped { channel_full: 300, ..Dropped::default() };
     assert_eq!(handle.dropped(), dropped);
     gate.open();
-    let report = collector.shutdown(LONG);
+    let report = settled(collector.shutdown(LONG));
     assert_eq!(report.exporters.len(), 1);
     assert_eq!(report.exporters[0].name, "gated");
     let counts = report.exporters[0].counts;
@@ -126,7 +126,7 @@ fn blocking_loses_nothing() {
     for producer in producers {
         producer.join().expect("a producer");
     }
-    let counts = collector.shutdown(LONG).exporters[0].counts;
+    let counts = settled(collector.shutdown(LONG)).exporters[0].counts;
     assert_eq!(counts, Counts { accepted: 3_000, delivered: 3_000, ..Counts::default() });
 }
 
@@ -137,7 +137,7 @@ fn after_a_shutdown_spans_count_as_closed() {
         gate.open();
         let handle = collector.handle();
         handle.send(plain_chunk(5));
-        let report = collector.shutdown(LONG);
+        let report = settled(collector.shutdown(LONG));
         assert_eq!(report.exporters[0].counts.delivered, 5);
         handle.send(plain_chunk(7));
         handle.clone().send(plain_chunk(1));
@@ -157,7 +157,7 @@ fn senders_that_race_with_a_shutdown_come_back_and_are_counted() {
                 thread::spawn(move || (0..50).for_each(|_| handle.send(plain_chunk(2))))
             })
             .collect();
-        let counts = collector.shutdown(LONG).exporters[0].counts;
+        let counts = settled(collector.shutdown(LONG)).exporters[0].counts;
         assert!(counts.is_balanced(), "{counts:?}");
         assert_eq!(counts.queued, 0);
         assert_eq!(counts.delivered, seen.load(Ordering::SeqCst));
@@ -193,7 +193,7 @@ fn a_report_balances_while_spans_are_in_the_channel() {
         let report = report.join().expect("no panic").expect("an answer");
         assert!(report.exporters[0].counts.is_balanced(), "{report:?}");
     });
-    let counts = collector.shutdown(LONG).exporters[0].counts;
+    let counts = settled(collector.shutdown(LONG)).exporters[0].counts;
     assert_eq!(counts, Counts { accepted: 11, delivered: 11, ..Counts::default() });
 }
 
@@ -204,7 +204,7 @@ fn a_shutdown_does_not_wait_for_an_exporter_that_never_returns() {
     handle.send(plain_chunk(1));
     gate.wait_for_someone();
     (0..6).for_each(|_| handle.send(plain_chunk(10)));
-    let report = collector.shutdown(Duration::from_millis(20));
+    let report = settled(collector.shutdown(Duration::from_millis(20)));
     let dropped = Dropped { channel_full: 20, undelivered: 41, ..Dropped::default() };
     let expected = Counts { accepted: 61, dropped, ..Counts::default() };
     assert_eq!(report.exporters[0].counts, expected);
@@ -222,7 +222,7 @@ fn every_exporter_gets_everything() {
     let collector =
         Collector::builder().exporter(exporter()).exporter(exporter()).exporter(last).start();
     (0..10).for_each(|_| collector.handle().send(plain_chunk(7)));
-    let report = collector.shutdown(LONG);
+    let report = settled(collector.shutdown(LONG));
     let expected = Counts { accepted: 70, delivered: 70, ..Counts::default() };
     assert_eq!(report.exporters.iter().map(|e| e.counts).collect::<Vec<_>>(), [expected; 3]);
     assert_eq!(seen.load(Ordering::SeqCst), 70);
@@ -235,7 +235,7 @@ fn the_longest_timeout_is_no_overflow() {
     collector.handle().send(plain_chunk(1));
     assert!(collector.flush(Duration::MAX));
     assert!(collector.report(Duration::MAX).is_some());
-    assert_eq!(collector.shutdown(Duration::MAX).exporters[0].counts.delivered, 1);
+    assert_eq!(settled(collector.shutdown(Duration::MAX)).exporters[0].counts.delivered, 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod expected;
 
 use std::sync::Arc;
 
+use observe_collector::Report;
 use observe_collector::event::{
     Attribute, Chunk, LogRecord, Metric, MetricData, Number, Point, Severity, SpanNumber,
     SpanRecord, Status, Symbol, SymbolId, SymbolTable, TraceId, TraceInfo,
@@ -88,4 +89,36 @@ pub(crate) fn gauge(name: &'static str, points: i64) -> Metric {
     };
     let data = MetricData::Gauge((0..points).map(point).collect());
     Metric { name: name.into(), description: "".into(), unit: "By".into(), data }
+}
+
+/// Holds a report to what it promises at any time: everything is accounted for, on the way to the
+/// exporters and at each of them.
+#[track_caller]
+pub(crate) fn assert_balanced(report: &Report) {
+    for way in [report.channel.spans, report.channel.logs] {
+        assert!(way.is_balanced(), "{report:?}");
+    }
+    for flow in [report.stage.spans, report.stage.logs] {
+        assert!(flow.is_balanced(), "{report:?}");
+    }
+    for exporter in &report.exporters {
+        for counts in [exporter.counts, exporter.logs, exporter.metrics] {
+            assert!(counts.is_balanced(), "{report:?}");
+        }
+    }
+}
+
+/// The report of a shutdown, held to what it promises: as [`assert_balanced`], and nothing is left.
+#[track_caller]
+pub(crate) fn settled(report: Report) -> Report {
+    assert_balanced(&report);
+    for way in [report.channel.spans, report.channel.logs] {
+        assert_eq!(way.waiting, 0, "{report:?}");
+    }
+    for exporter in &report.exporters {
+        for counts in [exporter.counts, exporter.logs, exporter.metrics] {
+            assert_eq!(counts.queued, 0, "{report:?}");
+        }
+    }
+    report
 }

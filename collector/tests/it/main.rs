@@ -25,4 +25,5 @@ mod profile;
 mod sampling;
 mod server;
 mod signals;
+mod telemetry;
 mod tls;

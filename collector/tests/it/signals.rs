@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use observe_collector::event::{Chunk, Metric};
 use observe_collector::{Collector, Counts, Dropped, Exporter, OnFull, Signal};
 
-use crate::fixtures::{gauge, logging_chunk, plain_chunk};
+use crate::fixtures::{gauge, logging_chunk, plain_chunk, settled};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -109,7 +109,7 @@ fn each_signal_has_an_account_of_its_own() {
     handle.send(logging_chunk(0, 5));
     handle.send(plain_chunk(4));
     handle.send(plain_chunk(0));
-    let report = collector.shutdown(LONG);
+    let report = settled(collector.shutdown(LONG));
     let [keeper, spans] = &report.exporters[..] else { panic!("{report:?}") };
     assert_eq!((keeper.counts, keeper.logs), (all_delivered(7), all_delivered(7)));
     assert_eq!((spans.counts, spans.logs), (all_delivered(7), Counts::default()));
@@ -138,7 +138,7 @@ fn logs_that_do_not_get_through_are_counted_by_reason() {
         assert!(report.exporters[0].logs.is_balanced(), "{report:?}");
         assert!(report.exporters[0].counts.is_balanced(), "{report:?}");
     });
-    let report = collector.shutdown(LONG).exporters.remove(0);
+    let report = settled(collector.shutdown(LONG)).exporters.remove(0);
     let expected = Counts { accepted: 360, delivered: 60, dropped: full, ..Counts::default() };
     assert_eq!((report.counts, report.logs), (all_delivered(1), expected));
     handle.send(logging_chunk(2, 7));
@@ -155,7 +155,7 @@ fn logs_in_the_channel_are_queued_and_lost_with_a_thread_that_does_not_answer() 
     collector.handle().send(logging_chunk(1, 1));
     wait_for(&entered, 1);
     collector.handle().send(logging_chunk(2, 3));
-    let report = collector.shutdown(Duration::from_millis(20)).exporters.remove(0);
+    let report = settled(collector.shutdown(Duration::from_millis(20))).exporters.remove(0);
     let lost = |number| {
         let dropped = Dropped { undelivered: number, ..Dropped::default() };
         Counts { accepted: number, dropped, ..Counts::default() }
@@ -180,7 +180,7 @@ fn blocking_loses_no_logs() {
     for producer in producers {
         producer.join().expect("a producer");
     }
-    let report = collector.shutdown(LONG).exporters.remove(0);
+    let report = settled(collector.shutdown(LONG)).exporters.remove(0);
     assert_eq!((report.counts, report.logs), (all_delivered(1_000), all_delivered(2_000)));
 }
 
@@ -221,7 +221,7 @@ fn a_source_is_asked_at_each_interval_even_under_load() {
     stop.store(1, Ordering::SeqCst);
     permitter.join().expect("no panic");
     producer.join().expect("no panic");
-    let report = collector.shutdown(LONG).exporters.remove(0);
+    let report = settled(collector.shutdown(LONG)).exporters.remove(0);
     assert_eq!(report.metrics, all_delivered(asked.load(Ordering::SeqCst)));
 }
 
@@ -241,7 +241,7 @@ fn sources_are_asked_once_more_by_a_flush_and_at_the_end() {
         .metrics(LONG, Vec::new)
         .start();
     assert!(collector.flush(LONG));
-    collector.shutdown(LONG);
+    settled(collector.shutdown(LONG));
     let expected = |number| vec![gauge("counted", number), gauge("first", 1), gauge("second", 2)];
     assert_eq!(*metrics.lock().expect("metrics"), [expected(1), expected(2)]);
 }
@@ -258,7 +258,7 @@ fn a_source_may_come_later_and_use_a_handle_of_the_collector() {
     });
     assert!(collector.flush(LONG));
     assert_eq!(*metrics.lock().expect("metrics"), [[gauge("late", 1)]]);
-    let report = collector.shutdown(LONG).exporters.remove(0);
+    let report = settled(collector.shutdown(LONG)).exporters.remove(0);
     assert_eq!(report.metrics, all_delivered(2));
     // What it sent at the end came too late, and is counted.
     let closed = Dropped { closed: 1, ..Dropped::default() };
@@ -285,6 +285,6 @@ fn without_metrics_nothing_is_exported() {
         .metrics(Duration::from_millis(1), Vec::new)
         .start();
     assert!(collector.flush(LONG));
-    collector.shutdown(LONG);
+    settled(collector.shutdown(LONG));
     assert!(metrics.lock().expect("metrics").is_empty());
 }
