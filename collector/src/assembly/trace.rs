@@ -22,6 +22,15 @@ enum Place<'a> {
     Full,
 }
 
+/// What is open in a stream.
+#[derive(Default)]
+struct Stream {
+    /// The innermost last. Some in between may have gone out, but not the last.
+    stack: Vec<SpanNumber>,
+    /// How many have not.
+    open: usize,
+}
+
 /// Why a span is closed that nobody has ended.
 #[derive(Clone, Copy)]
 pub(super) enum Why {
@@ -35,8 +44,8 @@ pub(super) struct Trace {
     pub(super) touched: Instant,
     entries: HashMap<SpanNumber, Entry>,
     seen: Seen,
-    /// What is open in each stream, the innermost last. A stream without is not there.
-    streams: HashMap<StreamId, Vec<SpanNumber>>,
+    /// A stream in which nothing is open is not there.
+    streams: HashMap<StreamId, Stream>,
     /// The first span without a parent.
     root: Option<SpanNumber>,
     /// The latest moment of which was told.
@@ -65,7 +74,7 @@ impl Trace {
 
     /// The innermost span that is open in a stream, or else the root.
     pub(super) fn current(&self, stream: StreamId) -> Option<SpanNumber> {
-        let innermost = self.streams.get(&stream).and_then(|open| open.last());
+        let innermost = self.streams.get(&stream).and_then(|stream| stream.stack.last());
         innermost.copied().or(self.root)
     }
 
@@ -154,7 +163,9 @@ impl Trace {
         if above.is_none() {
             self.root = Some(number);
         }
-        self.streams.entry(stream).or_default().push(number);
+        let stream = self.streams.entry(stream).or_default();
+        stream.stack.push(number);
+        stream.open += 1;
     }
 
     fn end(&mut self, common: &mut Common, now: Instant, end: End) {
@@ -225,17 +236,22 @@ impl Trace {
         common.counts.emitted += 1;
     }
 
-    /// Takes a span off its stream, where it is nearly always the innermost.
+    /// Takes a span that has gone out off its stream. Nearly always it is the innermost; one that is
+    /// not stays until it is, or until such are more than the others, so that it is not searched for.
     fn leave(&mut self, stream: StreamId, number: SpanNumber) {
         if self.root == Some(number) {
             self.root = None;
         }
-        let Slot::Occupied(mut open) = self.streams.entry(stream) else { return };
-        if let Some(at) = open.get().iter().rposition(|&open| open == number) {
-            open.get_mut().remove(at);
+        let Slot::Occupied(mut slot) = self.streams.entry(stream) else { return };
+        let Stream { stack, open } = slot.get_mut();
+        *open -= 1;
+        if *open == 0 {
+            slot.remove();
+            return;
         }
-        if open.get().is_empty() {
-            open.remove();
+        while stack.pop_if(|last| !self.entries.contains_key(last)).is_some() {}
+        if stack.len() > 2 * *open + 16 {
+            stack.retain(|number| self.entries.contains_key(number));
         }
     }
 

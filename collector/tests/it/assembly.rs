@@ -316,6 +316,21 @@ fn spans_that_nobody_ends_take_bounded_memory() {
     assert!(second - first < 100_000, "{first} {second}");
 }
 
+#[test]
+fn spans_that_end_from_the_outermost_on_take_bounded_memory() {
+    let mut bench = Bench::new(Limits { open_spans: 10, ..Limits::default() });
+    bench.tell(MAIN, [start(0, 1)]);
+    let before = held();
+    for number in 1..100_000 {
+        bench.tell(MAIN, [start(number, 1), end(number - 1, 2)]);
+        bench.spans.clear();
+    }
+    assert!(held() - before < 200_000);
+    bench.tell(MAIN, [start(100_000, 3), end(100_000, 4)]);
+    assert_eq!(bench.finish(), Defects { missing_end: 1, ..Defects::default() });
+    assert_eq!(bench.parent(100_000), Some(99_999));
+}
+
 /// What may happen to an assembler.
 #[derive(Clone, Debug)]
 enum Op {
