@@ -254,6 +254,14 @@ impl Page {
             let data = self.sum(false, vec![self.point(number, of, None)]);
             self.add(name.to_owned(), description, "By", data);
         }
+        if let Some(disk) = &transfers.disk {
+            let data = self.sum(true, vec![self.point(disk.recovered, of, None)]);
+            let description = "What earlier processes left on disk, and this one took up";
+            self.add("observe.exporter.disk.recovered".to_owned(), description, "{item}", data);
+            let data = self.sum(false, vec![self.point(disk.segments, of, None)]);
+            let description = "Files that are written or wait to be sent";
+            self.add("observe.exporter.disk.segments".to_owned(), description, "{file}", data);
+        }
         let latency = &transfers.latency;
         let point = HistogramPoint {
             attributes: of.to_vec(),

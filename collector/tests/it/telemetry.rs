@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use observe_collector::event::{Attribute, Metric, MetricData, Number, Value};
 use observe_collector::otlp::OtlpExporter;
 use observe_collector::{
-    Collector, Counts, Cut, Dropped, ExporterReport, Flow, Latency, Passage, QueueState, Report,
-    Resource, Signal, StageReport, Transfers, prometheus,
+    Collector, Counts, Cut, DiskState, Dropped, ExporterReport, Flow, Latency, Passage, QueueState,
+    Report, Resource, Signal, StageReport, Transfers, prometheus,
 };
 
 use crate::delivery::{LONG, config};
@@ -25,12 +25,15 @@ fn full_report() -> Report {
         retries_exhausted: 13,
         undelivered: 17,
         refused: 19,
+        damaged: 37,
     };
     let spans = Passage { offered: 1_000, taken: 985, full: 3, closed: 5, waiting: 7 };
     let flow = Flow { received: 985, passed: 900, sampled_out: 40, folded: 30, held: 15 };
     let queued = 7 + 15 + 23;
-    let delivered = 1_000 - 70 - 29 - dropped.total() - queued;
-    let counts = Counts { accepted: 1_000 - 70, delivered, rejected: 29, dropped, queued };
+    // 31 are from an earlier process.
+    let accepted = 1_000 - 70 + 31;
+    let delivered = accepted - 29 - dropped.total() - queued;
+    let counts = Counts { accepted, delivered, rejected: 29, dropped, queued };
     assert!(counts.is_balanced() && spans.is_balanced() && flow.is_balanced());
     let mut latency = Latency { total: Duration::from_millis(1_500), ..Latency::default() };
     latency.buckets[2] = 4;
@@ -41,6 +44,7 @@ fn full_report() -> Report {
         last_success: None,
         latency,
         queue: QueueState { batches: 1, items: 2, bytes: 300, capacity_bytes: 1 << 20 },
+        disk: Some(DiskState { segments: 2, recovered: 31, ..DiskState::default() }),
     };
     let points = Counts { accepted: 9, delivered: 9, ..Counts::default() };
     let exporter = ExporterReport {
@@ -127,6 +131,7 @@ fn nothing_is_missing_from_the_numbers() {
         ("retries_exhausted", 13),
         ("undelivered", 17),
         ("refused", 19),
+        ("damaged", 37),
     ];
     for (reason, number) in reasons {
         assert_eq!(failed(exported, reason), number, "{reason}");
@@ -134,7 +139,8 @@ fn nothing_is_missing_from_the_numbers() {
     let passed = of("observe.stage.spans", Some(("observe.stage.outcome", "passed")));
     let lost: u64 = reasons.iter().map(|(_, number)| number).sum();
     let inflight = of("otel.sdk.exporter.span.inflight", None);
-    assert_eq!(passed, of(exported, None) + lost + inflight);
+    let recovered = of("observe.exporter.disk.recovered", None);
+    assert_eq!(passed + recovered, of(exported, None) + lost + inflight);
     assert_eq!(of("observe.exporter.io", None), 4_096);
     let page = prometheus::text(&metrics);
     assert!(
