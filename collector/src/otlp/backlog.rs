@@ -225,7 +225,7 @@ impl Disk {
                     break;
                 }
                 Err(Refusal::Full) => {
-                    let fits = when_full == WhenFull::DropOld && self.store.could_hold(&batch);
+                    let fits = when_full == WhenFull::DropOld && self.store.could_make_room(&batch);
                     if fits && let Some(items) = self.store.drop_oldest() {
                         pushed.lost += items;
                         continue;

@@ -148,11 +148,21 @@ impl Pipeline {
         self.counts.dropped.undelivered += queued - kept;
     }
 
-    /// What the sender has to do now.
-    pub(crate) fn next(&mut self, now: Instant) -> Step {
+    /// When the batch in the making is to be finished even if nothing more comes.
+    pub(crate) fn batch_due(&self) -> Option<Instant> {
+        self.batcher.due()
+    }
+
+    /// Makes the batch in the making ready to be sent if its time has come.
+    pub(crate) fn flush_due(&mut self, now: Instant) {
         if self.batcher.due().is_some_and(|due| due <= now) {
             self.flush(now);
         }
+    }
+
+    /// What the sender has to do now.
+    pub(crate) fn next(&mut self, now: Instant) -> Step {
+        self.flush_due(now);
         if self.aborted {
             return Step::Stop;
         }
@@ -170,8 +180,8 @@ impl Pipeline {
             return Step::Stop;
         }
         if ready > now {
-            // A batch that falls due meanwhile waits in line anyway.
-            return Step::Wait(Some(ready));
+            // A batch that falls due meanwhile waits in line, but on the disk, if there is one.
+            return Step::Wait(self.batcher.due().into_iter().chain([ready]).min());
         }
         let mut attempt = match self.again.take() {
             Some(attempt) => attempt,
@@ -201,7 +211,7 @@ impl Pipeline {
                 Popped::Later { until, error } => {
                     self.set_error(error);
                     self.disk_not_before = Some(until);
-                    return Err(Step::Wait(Some(until)));
+                    return Err(Step::Wait(self.batcher.due().into_iter().chain([until]).min()));
                 }
                 Popped::Nothing => {
                     let due = self.batcher.due();

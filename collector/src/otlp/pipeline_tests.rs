@@ -324,3 +324,18 @@ fn an_abort_keeps_what_is_on_disk_and_the_next_takes_it_up() {
     }
     assert_counts(&next, Counts { accepted: 9, delivered: 9, ..Counts::default() });
 }
+
+#[test]
+fn a_batch_that_falls_due_while_the_receiver_is_away_is_written() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let (mut pipeline, now) = (pipeline_on_disk(dir.path()), Instant::now());
+    push(&mut pipeline, now, 2);
+    let attempt = send(&mut pipeline, now);
+    pipeline.settle(now, attempt, failed(Some(60 * SECOND)));
+    push(&mut pipeline, now, 1);
+    let due = wait(&mut pipeline, now).expect("a batch in the making");
+    assert_eq!(due, now + 5 * SECOND);
+    assert_eq!(wait(&mut pipeline, due), Some(now + 60 * SECOND));
+    assert_eq!(pipeline.disk_state().expect("there is a disk").written, 3);
+    assert_counts(&pipeline, Counts { accepted: 3, queued: 3, ..Counts::default() });
+}

@@ -23,6 +23,10 @@ use crate::transfers::Transfers;
 /// less than what the collector waits for an exporter that is past its deadline.
 const SYNC_PATIENCE: Duration = Duration::from_millis(60);
 
+/// How long whoever waits for room goes without looking again: what another signal sent may have made
+/// room in a directory that both write to, of which this one is not told.
+const ROOM_PATIENCE: Duration = Duration::from_millis(50);
+
 /// A pipeline and the thread that empties it.
 pub(super) struct Sender {
     shared: Arc<Shared>,
@@ -58,11 +62,10 @@ impl Watch {
         vitals.health(self.0.signal, Instant::now(), SystemTime::now())
     }
 
-    /// Lets no wait for room last longer than this.
+    /// Lets no wait for room last longer than this. Does not wait for the pipeline, which a slow disk
+    /// may hold: whoever waits for room looks again soon.
     pub(super) fn closing(&self, deadline: Instant) {
         *self.0.closing.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
-        // Whoever waits has looked at the deadline before, or will look again.
-        drop(self.0.lock());
         self.0.changed.notify_all();
     }
 }
@@ -81,11 +84,14 @@ impl Shared {
     fn lock_with_room(&self) -> MutexGuard<'_, Pipeline> {
         let mut pipeline = self.lock();
         while !pipeline.has_room() {
+            let now = Instant::now();
             let closing = self.closing();
-            if closing.is_some_and(|deadline| deadline <= Instant::now()) {
-                pipeline.abort(Instant::now());
+            if closing.is_some_and(|deadline| deadline <= now) {
+                pipeline.abort(now);
             } else {
-                pipeline = self.wait(pipeline, closing);
+                let soon = now + ROOM_PATIENCE;
+                let until = closing.map_or(soon, |deadline| deadline.min(soon));
+                pipeline = self.wait(pipeline, Some(until));
             }
         }
         pipeline
@@ -303,17 +309,24 @@ fn send_all(shared: &Shared, transport: &Transport) {
     }
 }
 
-/// What the thread does that has the disk queue on the disk in time. The pipeline is free while the
-/// disk takes its time.
+/// What the thread does that has batches on the disk in time: written when they are due, also while the
+/// sender waits for an answer, and synced a while later. The pipeline is free while the disk takes
+/// its time.
 fn sync_all(shared: &Shared, window: Duration) {
     let mut pipeline = shared.lock();
     loop {
+        let now = Instant::now();
+        pipeline.flush_due(now);
         let due = pipeline.unsynced_since().map(|since| since.checked_add(window));
         match due {
             None if pipeline.is_aborted() => return,
-            None => pipeline = shared.wait(pipeline, None),
-            Some(due) if !pipeline.is_aborted() && due.is_none_or(|due| due > Instant::now()) => {
-                pipeline = shared.wait(pipeline, due);
+            None => {
+                let until = pipeline.batch_due();
+                pipeline = shared.wait(pipeline, until);
+            }
+            Some(due) if !pipeline.is_aborted() && due.is_none_or(|due| due > now) => {
+                let until = due.into_iter().chain(pipeline.batch_due()).min();
+                pipeline = shared.wait(pipeline, until);
             }
             Some(_) => {
                 let unsynced = pipeline.take_unsynced();

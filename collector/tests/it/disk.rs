@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use observe_collector::otlp::{DiskQueue, OtlpExporter, WhenFull};
+use observe_collector::otlp::{self, DiskQueue, OtlpExporter, WhenFull};
 use observe_collector::{
     Collector, Counts, Dropped, Exporter, ExporterReport, Resource, Signal, Transfers,
 };
@@ -287,6 +287,55 @@ fn a_batch_on_disk_is_synced_soon() {
         let disk = traces(&exporter).disk.expect("there is one");
         assert_eq!((disk.written, disk.synced, disk.is_failing), (30, 30, false));
     }
+}
+
+#[test]
+fn a_batch_that_falls_due_while_an_answer_is_awaited_is_written() {
+    let dir = TempDir::new().expect("a directory");
+    let server = Server::start(vec![Act::Hang]);
+    let disk = DiskQueue::open(dir.path()).expect("a directory");
+    let soon = [("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5"), ("OTEL_BSP_SCHEDULE_DELAY", "20")];
+    let config = config(&server.url, &soon);
+    let mut exporter = OtlpExporter::with_disk_queue(config, Resource::new(), disk);
+    exporter.export(&chunk_from(0, 5));
+    server.wait_for(1);
+    exporter.export(&chunk_from(5, 3));
+    let start = Instant::now();
+    while traces(&exporter).disk.expect("there is one").written < 8 {
+        assert!(start.elapsed() < LONG);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(waiting(dir.path()), 8);
+}
+
+#[test]
+fn room_that_one_signal_makes_is_room_for_another() {
+    let dir = TempDir::new().expect("a directory");
+    let (of_logs, of_spans) =
+        (Server::start(vec![Act::Gate, Act::status(200)]), Server::start(vec![Act::status(200)]));
+    let lookup = |name: &str| match name {
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT" => Some(format!("{}/v1/logs", of_logs.url)),
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => Some(format!("{}/v1/traces", of_spans.url)),
+        "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE" | "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" => Some("1".into()),
+        _ => None,
+    };
+    let config = otlp::Config::from_lookup(&lookup).expect("valid").expect("two endpoints");
+    let disk = DiskQueue::open(dir.path()).expect("a directory").max_bytes(1);
+    let config = config.when_full(WhenFull::Block);
+    let exporter = OtlpExporter::with_disk_queue(config, Resource::new(), disk);
+    let collector = Collector::builder().exporter(Box::new(exporter)).start();
+    collector.handle().send(logging_chunk(0, 1));
+    of_logs.wait_for(1);
+    collector.handle().send(plain_chunk(3));
+    // Until the thread waits for room that only the logs can make, it answers.
+    let begun = Instant::now();
+    while collector.report(Duration::from_millis(50)).is_some() {
+        assert!(begun.elapsed() < LONG, "the thread does not wait");
+    }
+    of_logs.release();
+    assert!(collector.flush(LONG));
+    let report = shutdown(collector, LONG);
+    assert_eq!((report.counts, report.logs), (all_delivered(3), all_delivered(1)));
 }
 
 #[test]

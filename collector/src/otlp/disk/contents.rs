@@ -1,5 +1,6 @@
 //! A look at a directory, which changes nothing and may be taken while it is in use.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -33,18 +34,22 @@ impl DiskQueue {
     ///
     /// # Errors
     ///
-    /// If there is no queue in it.
+    /// If there is no queue in it, or it cannot be read.
     pub fn contents(dir: &Path) -> Result<Vec<QueueContents>, DiskQueueError> {
         check(dir)?;
-        Ok(Signal::ALL.iter().map(|signal| of_signal(dir, *signal)).collect())
+        let of_signal = |signal: &Signal| {
+            of_signal(dir, *signal)
+                .map_err(|error| DiskQueueError::Unusable { dir: dir.join(folder(*signal)), error })
+        };
+        Signal::ALL.iter().map(of_signal).collect()
     }
 }
 
-fn of_signal(dir: &Path, signal: Signal) -> QueueContents {
+fn of_signal(dir: &Path, signal: Signal) -> io::Result<QueueContents> {
     let dir = dir.join(folder(signal));
     let (mut segments, mut batches, mut items, mut bytes) = (0, 0, 0, 0);
     let (mut oldest, mut damaged) = (None, set_aside_in(&dir).len() as u64);
-    for (number, path) in segments_in(&dir, &mut 0) {
+    for (number, path) in segments_in(&dir, &mut 0)? {
         match Segment::find(path, number, signal) {
             Ok((Found::Segment(segment), _)) => {
                 segments += 1;
@@ -60,5 +65,5 @@ fn of_signal(dir: &Path, signal: Signal) -> QueueContents {
             Ok((Found::Nothing | Found::Later, _)) | Err(_) => {}
         }
     }
-    QueueContents { signal, segments, batches, items, bytes, oldest, damaged }
+    Ok(QueueContents { signal, segments, batches, items, bytes, oldest, damaged })
 }

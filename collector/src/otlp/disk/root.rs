@@ -24,10 +24,10 @@ const DEFAULT_SYNC_WINDOW: Duration = Duration::from_millis(100);
 /// each batch to the directory before it is sent, and removes it when the receiver has taken it,
 /// refused it or rejected it. What is there when the process ends, however that ends, is sent by
 /// the next one that opens the directory. `docs/QUEUE.md` has the promise and the format.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct DiskQueue {
     dir: PathBuf,
-    lock: Arc<File>,
+    lock: File,
     max_bytes: u64,
     sync_window: Duration,
 }
@@ -69,10 +69,10 @@ impl DiskQueue {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, DiskQueueError> {
         let dir = dir.into();
         let unusable = |error| DiskQueueError::Unusable { dir: dir.clone(), error };
-        private_dir().recursive(true).create(&dir).map_err(unusable)?;
+        make_dir(&dir).map_err(unusable)?;
         let mut options = OpenOptions::new();
         let file = private(options.write(true).create(true).truncate(false)).open(lock_path(&dir));
-        let lock = Arc::new(file.map_err(unusable)?);
+        let lock = file.map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DiskQueueError::InUse { dir }),
@@ -125,7 +125,7 @@ impl DiskQueue {
 pub(crate) struct Root {
     dir: PathBuf,
     /// Let go of when it is closed, also by the end of the process.
-    _lock: Arc<File>,
+    _lock: File,
     used: AtomicU64,
     max_bytes: u64,
     pub(crate) sync_window: Duration,
@@ -144,8 +144,13 @@ impl Root {
         self.has_room_for(1)
     }
 
+    /// How many bytes more there may be.
+    pub(super) fn room(&self) -> u64 {
+        self.max_bytes.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
     pub(super) fn has_room_for(&self, bytes: u64) -> bool {
-        self.used.load(Ordering::Relaxed).saturating_add(bytes) <= self.max_bytes
+        bytes <= self.room()
     }
 
     /// Whether it is time to give back what is not needed.
@@ -192,6 +197,22 @@ pub(super) fn check(dir: &Path) -> Result<(), DiskQueueError> {
 
 fn lock_path(dir: &Path) -> PathBuf {
     dir.join("queue.lock")
+}
+
+/// Makes a directory and those above it, as far as they are missing, for good.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    let missing: Vec<_> = dir.ancestors().take_while(|above| !above.exists()).collect();
+    private_dir().recursive(true).create(dir)?;
+    // What is in a directory is not on the disk before its name is.
+    for above in missing.iter().filter_map(|made| made.parent()) {
+        sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
+    }
+    Ok(())
+}
+
+/// Has the names in a folder on the disk.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 /// Makes folders that nobody else can look into.

@@ -15,7 +15,8 @@ use crate::stats::Signal;
 
 /// What a segment's file name ends with, after its number.
 pub(super) const EXTENSION: &str = "segment";
-const MARKS: &str = "settled";
+/// What the file of marks beside it ends with.
+pub(super) const MARKS: &str = "settled";
 /// What a damaged segment gets, after all of its name.
 pub(super) const SET_ASIDE: &str = "corrupt";
 

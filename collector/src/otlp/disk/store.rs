@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::batch::Batch;
-use super::format::{HEAD, HEADER, Head};
-use super::root::Root;
-use super::segment::{self, EXTENSION, Found, SET_ASIDE, Segment};
+use super::format::{HEAD, HEADER, Head, MAX_BODY};
+use super::root::{Root, sync_dir};
+use super::segment::{self, EXTENSION, Found, MARKS, SET_ASIDE, Segment};
 use crate::stats::Signal;
 
 /// How large a segment becomes before the next one is begun. What is delivered is given back to
@@ -85,6 +85,8 @@ impl Unsynced {
         }
         if let Some(dir) = self.names {
             sync_dir(&dir)?;
+            // The folder may be new itself.
+            dir.parent().map_or(Ok(()), sync_dir)?;
         }
         Ok(items)
     }
@@ -105,8 +107,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Takes up what is in the folder of a signal. A folder that cannot be read is as an empty one:
-    /// the first batch will find out.
+    /// Takes up what is in the folder of a signal. A folder that cannot be read is as an empty one,
+    /// and is told of.
     pub(crate) fn open(root: &Arc<Root>, signal: Signal) -> (Self, Recovered) {
         let mut store = Store {
             signal,
@@ -120,13 +122,17 @@ impl Store {
             recovered: 0,
         };
         let recovered = store.recover();
-        store.recovered = recovered.items;
+        store.recovered = recovered.items + recovered.damaged;
         (store, recovered)
     }
 
     fn recover(&mut self) -> Recovered {
         let (mut recovered, mut notes) = (Recovered::default(), Vec::new());
-        for (number, path) in segments_in(&self.dir, &mut self.next_number) {
+        let segments = segments_in(&self.dir, &mut self.next_number).unwrap_or_else(|error| {
+            notes.push(format!("{}: {error}; what is there is not sent", self.dir.display()));
+            Vec::new()
+        });
+        for (number, path) in segments {
             let shown = path.display().to_string();
             let found = Segment::find(path.clone(), number, self.signal);
             match found {
@@ -154,6 +160,7 @@ impl Store {
             }
         }
         self.remove_done();
+        remove_lone_marks(&self.dir);
         keep_few(&self.dir);
         recovered.note = (!notes.is_empty()).then(|| notes.join("; "));
         recovered
@@ -197,7 +204,12 @@ impl Store {
             create_dir(&self.dir)?;
             // The salt is of the random numbers that the standard library gives.
             let salt = RandomState::new().hash_one(self.next_number);
-            let segment = Segment::create(&self.dir, self.next_number, self.signal, salt)?;
+            let created = Segment::create(&self.dir, self.next_number, self.signal, salt);
+            if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+                // The folder could not be read at the start.
+                let _ = segments_in(&self.dir, &mut self.next_number);
+            }
+            let segment = created?;
             self.next_number += 1;
             self.unsynced.names = Some(self.dir.clone());
             self.segments.push_back(segment);
@@ -285,9 +297,11 @@ impl Store {
         self.segments.iter().any(|segment| segment.number == origin.segment)
     }
 
-    /// Whether a batch fits where nothing else is.
-    pub(crate) fn could_hold(&self, batch: &Batch) -> bool {
-        (HEADER + HEAD + batch.body().len()) as u64 <= self.root.max_bytes()
+    /// Whether a batch would fit if nothing else of this signal were there. Other signals keep what
+    /// they have.
+    pub(crate) fn could_make_room(&self, batch: &Batch) -> bool {
+        let len = batch.body().len();
+        len <= MAX_BODY && (HEADER + HEAD + len) as u64 <= self.bytes() + self.root.room()
     }
 
     /// Nothing is written any more, and nothing read. Returns what has to be synced.
@@ -381,11 +395,16 @@ impl Store {
     }
 }
 
-/// The segments in a folder by number. Raises `next` above the numbers of all files there.
-pub(super) fn segments_in(dir: &Path, next: &mut u64) -> Vec<(u64, PathBuf)> {
+/// The segments in a folder by number; none if there is no folder. Raises `next` above the numbers
+/// of all files there.
+pub(super) fn segments_in(dir: &Path, next: &mut u64) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    let Ok(entries) = fs::read_dir(dir) else { return found };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let Some((number, extension)) = name.split_once('.') else { continue };
         let Ok(number) = number.parse::<u64>() else { continue };
@@ -395,7 +414,18 @@ pub(super) fn segments_in(dir: &Path, next: &mut u64) -> Vec<(u64, PathBuf)> {
         }
     }
     found.sort_unstable();
-    found
+    Ok(found)
+}
+
+/// Removes marks whose segment is gone, which a process that was killed between the two left.
+fn remove_lone_marks(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let is_marks = path.extension().is_some_and(|end| end == MARKS);
+        if is_marks && !path.with_extension(EXTENSION).exists() {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 /// How many damaged segments are set aside in a folder, the oldest first.
@@ -421,16 +451,4 @@ fn create_dir(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         result => result,
     }
-}
-
-/// Names are on the disk only when their folder is.
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(dir)?.sync_all()?;
-        // The folder may be new itself.
-        if let Some(parent) = dir.parent() {
-            File::open(parent)?.sync_all()?;
-        }
-    }
-    Ok(())
 }

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::format::{HEAD, HEADER};
+use super::format::{HEAD, HEADER, MAX_BODY};
 use super::{DiskQueue, DiskQueueError, Origin, Read, Recovered, Refusal, Root, Store};
+use crate::otlp::batch::Batch;
 use crate::stats::Signal;
 
 fn root(dir: &Path) -> Arc<Root> {
@@ -324,4 +325,40 @@ fn contents_are_told_without_a_change() {
         assert!(DiskQueue::open_existing(path).is_err());
     }
     assert!(fs::read_dir(none.path()).expect("a directory").next().is_none());
+}
+
+#[test]
+fn nothing_is_dropped_for_what_finds_no_room_even_so() {
+    let dir = TempDir::new().expect("a directory");
+    let root = bounded(dir.path(), 1 << 20);
+    let (mut logs, _) = Store::open(&root, Signal::Logs);
+    push(&mut logs, &[0; 1_000], 1);
+    let (mut traces, _) = open(&root);
+    while traces.push(Instant::now(), &[0; 10_000], 1, false).is_ok() {}
+    let batch = Batch::read(vec![0; 50_000], 1);
+    assert!(!logs.could_make_room(&batch), "the bytes are those of traces");
+    assert!(traces.could_make_room(&batch));
+    let (empty, _) = open(&bounded(&dir.path().join("large"), u64::MAX));
+    assert!(!empty.could_make_room(&Batch::read(vec![0; MAX_BODY + 1], 1)), "no frame is so large");
+}
+
+#[test]
+fn marks_without_a_segment_are_removed() {
+    let dir = left(&[b"one"]);
+    let lone = segment(dir.path(), 7).with_extension("settled");
+    fs::write(&lone, "").expect("written");
+    let (_, recovered) = open(&root(dir.path()));
+    assert_eq!((recovered.items, recovered.note), (1, None));
+    assert!(!lone.exists());
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_told_of() {
+    let dir = TempDir::new().expect("a directory");
+    let root = root(dir.path());
+    fs::write(dir.path().join("traces"), "").expect("written");
+    let note = open(&root).1.note.expect("it is told");
+    assert!(note.contains("/traces: ") && note.contains("what is there is not sent"), "{note}");
+    let error = DiskQueue::contents(dir.path()).expect_err("it cannot be read").to_string();
+    assert!(error.contains("/traces: cannot be used as a queue: "), "{error}");
 }
