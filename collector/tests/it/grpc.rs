@@ -124,6 +124,18 @@ fn the_retryable_codes_are_retried_and_no_others() {
     use Code::{Aborted, Cancelled, DataLoss, DeadlineExceeded, OutOfRange, Unavailable};
     for code in [Cancelled, DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss] {
         let (server, report) = run(10, vec![Reply::Fail(code, "", None), Reply::Ok]);
+#[test]
+fn a_receiver_that_asks_for_no_wait_is_not_called_again_at_once() {
+    let full = Reply::Fail(Code::ResourceExhausted, "full", Some(0));
+    let (server, report) = run(1, vec![full.clone(), full, Reply::Ok]);
+    assert_eq!(report.counts, all_delivered(1));
+    let at: Vec<_> = server.calls().iter().map(|call| call.at).collect();
+    assert_eq!(at.len(), 3);
+    // Half of each backoff is jitter.
+    assert!(at[1] - at[0] >= Duration::from_millis(125));
+    assert!(at[2] - at[1] >= Duration::from_millis(250));
+}
+
         assert_eq!(report.counts, all_delivered(10), "{code:?}");
         assert_eq!(server.calls().len(), 2, "{code:?}");
     }
