@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use observe_collector::event::{Chunk, Metric};
 use observe_collector::otlp::OtlpExporter;
-use observe_collector::{Collector, Counts, Dropped, OnFull, Resource, Signal};
+use observe_collector::{
+    Collector, Counts, Delivery, Dropped, OnFull, Resource, Signal, SignalHealth,
+};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
@@ -170,7 +172,17 @@ fn a_receiver_of_spans_only_rejects_the_rest_and_gets_all_spans() {
         collector.handle().send(Chunk { logs: logging_chunk(0, 9).logs, ..chunk_from(round, 1) });
         assert!(collector.flush(LONG));
     }
+    let health = collector.health();
     let report = shutdown(collector, LONG);
+    for SignalHealth { signal, delivery, last_success, .. } in &health.exporters[0].signals {
+        let error = report.error_of(*signal).map(str::to_owned);
+        let expected = match signal {
+            Signal::Traces => Delivery::Delivering,
+            Signal::Logs | Signal::Metrics => Delivery::Dropping { error },
+        };
+        assert_eq!((delivery, last_success.is_some()), (&expected, *signal == Signal::Traces));
+    }
+    assert!(!health.is_healthy());
     assert_eq!(report.counts, all_delivered(4));
     let rejected = |number| Counts { accepted: number, rejected: number, ..Counts::default() };
     assert_eq!((report.logs, report.metrics), (rejected(36), rejected(25)));

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use observe_collector::event::{Chunk, Metric};
 use observe_collector::otlp::OtlpExporter;
-use observe_collector::{Collector, Counts, Dropped, Exporter, ExporterReport, Resource};
+use observe_collector::{
+    Collector, Counts, Delivery, Dropped, Exporter, ExporterReport, Resource, Signal,
+};
 use tonic::Code;
 
 use crate::delivery::{HUNG, LONG, all_delivered, config, shutdown};
@@ -177,6 +179,12 @@ fn a_receiver_of_spans_only_rejects_the_rest_and_gets_all_spans() {
         collector.handle().send(Chunk { logs: logging_chunk(0, 9).logs, ..chunk_from(round, 1) });
         assert!(collector.flush(LONG));
     }
+    let health = collector.health();
+    let lost = health.exporters[0].signals.iter().filter_map(|signal| match &signal.delivery {
+        Delivery::Dropping { error } => Some((signal.signal, error.clone()?)),
+        _ => None,
+    });
+    let lost: Vec<_> = lost.collect();
     let report = shutdown(collector, LONG);
     assert_eq!(report.counts, all_delivered(3));
     let rejected = |number| Counts { accepted: number, rejected: number, ..Counts::default() };
