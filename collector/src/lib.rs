@@ -131,7 +131,7 @@ use std::sync::atomic;
 pub use cardinality::Cardinality;
 pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};
-pub use env::ListError;
+pub use env::{ExporterError, ListError};
 pub use environment::{Environment, EnvironmentError};
 pub use exemplars::{ExemplarFilter, ExemplarFilterError};
 pub use exporter::Exporter;

@@ -64,7 +64,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | base URL, `/v1/traces`, `/v1/logs` or `/v1/metrics` is appended; for gRPC a URL without a path, or a host and port | |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_INSECURE`, `OTEL_EXPORTER_OTLP_INSECURE` | `true`: a gRPC endpoint without `http://` or `https://` is spoken to in clear | `false` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS`, `OTEL_EXPORTER_OTLP_HEADERS` | `key=value,…`, percent-encoded | none |
-/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds for one request | 10,000 |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds for one request; 0: as long as its batch is tried | 10,000 |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`, `http/json` or `grpc` | `http/protobuf` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` (not every receiver takes it) or `none` | `none` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CERTIFICATE` | file of the authorities to trust, in PEM format | those of the system |
@@ -98,8 +98,9 @@ pub(crate) struct SignalConfig {
     pub(crate) protocol: Protocol,
     pub(crate) endpoint: Uri,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// For how long one request goes on; [`Duration::MAX`] is without end.
     pub(crate) timeout: Duration,
-    /// For how long a batch is tried, again and again.
+    /// For how long a batch is tried, again and again; [`Duration::MAX`] is without end.
     pub(crate) give_up_after: Duration,
     pub(crate) compression: Compression,
     pub(crate) tls: Tls,
@@ -139,10 +140,9 @@ impl Config {
         let endpoint = |signal| {
             let own = Variables::of(signal).endpoint;
             let given = |input, place| Some(Given { input, url: env::get(lookup, input)?, place });
-            if is_off(lookup, signal) {
-                return None;
-            }
-            given(own, Place::Whole).or_else(|| given(ENDPOINT, Place::Base))
+            let is_sent = is_exported(lookup, signal)?;
+            let endpoint = || given(own, Place::Whole).or_else(|| given(ENDPOINT, Place::Base));
+            Ok(is_sent.then(endpoint).flatten())
         };
         let config = Self::with_endpoints(endpoint, lookup)?;
         Ok(Signal::ALL.iter().any(|signal| config.of(*signal).is_some()).then_some(config))
@@ -170,8 +170,9 @@ impl Config {
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let endpoint = |signal| {
-            let wanted = signal == Signal::Traces || !is_off(lookup, signal);
-            wanted.then(|| Given { input: GIVEN, url: url.to_owned(), place: Place::Program })
+            let wanted = signal == Signal::Traces || is_exported(lookup, signal)?;
+            let given = || Given { input: GIVEN, url: url.to_owned(), place: Place::Program };
+            Ok(wanted.then(given))
         };
         Self::with_endpoints(endpoint, lookup)
     }
@@ -204,10 +205,10 @@ impl Config {
     }
 
     fn with_endpoints(
-        endpoint: impl Fn(Signal) -> Option<Given>,
+        endpoint: impl Fn(Signal) -> Result<Option<Given>, ConfigError>,
         lookup: Lookup<'_>,
     ) -> Result<Self, ConfigError> {
-        let read = |signal| match endpoint(signal) {
+        let read = |signal| match endpoint(signal)? {
             Some(endpoint) => SignalConfig::read(signal, &endpoint, lookup).map(Some),
             None => Ok(None),
         };
@@ -308,14 +309,8 @@ impl SignalConfig {
         }
         // A batch that does not fit into the queue could never be sent.
         batch.items = batch.items.min(queue.items);
-        let timeout = number(lookup, &own.timeout, 1, "milliseconds")?;
-        let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-        let give_up_after = match number(lookup, &[own.export_timeout], 0, "milliseconds")? {
-            // By the specification, under "Timeout".
-            Some(0) => Duration::MAX,
-            Some(millis) => Duration::from_millis(millis),
-            None => MAX_ELAPSED,
-        };
+        let timeout = time(lookup, &own.timeout)?.unwrap_or(DEFAULT_TIMEOUT);
+        let give_up_after = time(lookup, &[own.export_timeout])?.unwrap_or(MAX_ELAPSED);
         Ok(SignalConfig {
             signal,
             protocol,
@@ -340,10 +335,9 @@ impl SignalConfig {
     }
 }
 
-/// Whether the environment says that a signal is not to be sent.
-fn is_off(lookup: Lookup<'_>, signal: Signal) -> bool {
-    let exporter = env::get(lookup, Variables::of(signal).exporter);
-    exporter.is_some_and(|value| value.trim().eq_ignore_ascii_case("none"))
+/// Whether the environment lets a signal be sent.
+fn is_exported(lookup: Lookup<'_>, signal: Signal) -> Result<bool, ConfigError> {
+    Ok(env::is_exported(lookup, Variables::of(signal).exporter)?)
 }
 
 /// The first of these variables that is set.
@@ -365,6 +359,18 @@ fn number(
         },
         None => Ok(None),
     }
+}
+
+/// The milliseconds in the first of these variables that is set. 0 is without end, by the
+/// [specification].
+///
+/// [specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#timeout
+fn time(lookup: Lookup<'_>, names: &[&'static str]) -> Result<Option<Duration>, ConfigError> {
+    let millis = number(lookup, names, 0, "milliseconds")?;
+    Ok(millis.map(|millis| match millis {
+        0 => Duration::MAX,
+        millis => Duration::from_millis(millis),
+    }))
 }
 
 /// What the first of these variables says that is set.

@@ -325,6 +325,27 @@ fn a_request_that_takes_too_long_is_retried() {
 }
 
 #[test]
+fn a_request_without_a_limit_ends_with_the_shutdown() {
+    let without = [("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"), ("OTEL_BSP_EXPORT_TIMEOUT", "0")];
+    let server = Server::start(vec![Act::Gate]);
+    let collector = start(&server.url, &without);
+    collector.handle().send(plain_chunk(512));
+    server.wait_for(1);
+    assert!(!collector.flush(Duration::from_millis(50)));
+    server.release();
+    assert_eq!(shutdown(collector, LONG).counts, all_delivered(512));
+
+    let server = Server::start(vec![Act::Hang]);
+    let collector = start(&server.url, &without);
+    collector.handle().send(plain_chunk(512));
+    server.wait_for(1);
+    let report = shutdown(collector, Duration::from_millis(100));
+    let dropped = Dropped { undelivered: 512, ..Dropped::default() };
+    assert_eq!(report.counts, Counts { accepted: 512, dropped, ..Counts::default() });
+    server.wait_for_hang_up();
+}
+
+#[test]
 fn a_full_queue_drops_the_newest() {
     let server = Server::start(vec![Act::Gate, Act::status(200)]);
     let variables = [("OTEL_BSP_MAX_QUEUE_SIZE", "10"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5")];

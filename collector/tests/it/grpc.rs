@@ -18,11 +18,11 @@ use crate::server::{Act, Sent, Server};
 
 pub(crate) const GRPC: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
 
-pub(crate) fn exporter(url: &str, variables: &[(&str, &str)]) -> Box<OtlpExporter> {
-    let config = config(url, &[&[GRPC], variables].concat());
 /// Metrics are asked for at the end only.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
+pub(crate) fn exporter(url: &str, variables: &[(&str, &str)]) -> Box<OtlpExporter> {
+    let config = config(url, &[&[GRPC], variables].concat());
     Box::new(OtlpExporter::new(config, Resource::new()))
 }
 
@@ -125,11 +125,6 @@ fn a_wait_that_is_asked_for_is_honoured() {
 }
 
 #[test]
-fn the_retryable_codes_are_retried_and_no_others() {
-    use Code::{Aborted, Cancelled, DataLoss, DeadlineExceeded, OutOfRange, Unavailable};
-    for code in [Cancelled, DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss] {
-        let (server, report) = run(10, vec![Reply::Fail(code, "", None), Reply::Ok]);
-#[test]
 fn a_receiver_that_asks_for_no_wait_is_not_called_again_at_once() {
     let full = Reply::Fail(Code::ResourceExhausted, "full", Some(0));
     let (server, report) = run(1, vec![full.clone(), full, Reply::Ok]);
@@ -141,6 +136,11 @@ fn a_receiver_that_asks_for_no_wait_is_not_called_again_at_once() {
     assert!(at[2] - at[1] >= Duration::from_millis(250));
 }
 
+#[test]
+fn the_retryable_codes_are_retried_and_no_others() {
+    use Code::{Aborted, Cancelled, DataLoss, DeadlineExceeded, OutOfRange, Unavailable};
+    for code in [Cancelled, DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss] {
+        let (server, report) = run(10, vec![Reply::Fail(code, "", None), Reply::Ok]);
         assert_eq!(report.counts, all_delivered(10), "{code:?}");
         assert_eq!(server.calls().len(), 2, "{code:?}");
     }
@@ -187,6 +187,8 @@ fn a_receiver_of_spans_only_rejects_the_rest_and_gets_all_spans() {
     let lost: Vec<_> = lost.collect();
     let report = shutdown(collector, LONG);
     assert_eq!(report.counts, all_delivered(3));
+    let told = |signal| (signal, report.error_of(signal).expect("an error").to_owned());
+    assert_eq!(lost, [told(Signal::Logs), told(Signal::Metrics)]);
     let rejected = |number| Counts { accepted: number, rejected: number, ..Counts::default() };
     assert_eq!((report.logs, report.metrics), (rejected(27), rejected(20)));
     let url = &server.url;
@@ -243,6 +245,20 @@ fn a_shutdown_ends_in_time_when_nobody_answers() {
     let dropped = Dropped { undelivered: 600, ..Dropped::default() };
     assert_eq!(report.counts, Counts { accepted: 600, dropped, ..Counts::default() });
     server.wait_for_hang_up();
+}
+
+#[test]
+fn a_call_without_a_limit_says_so_and_ends_with_the_shutdown() {
+    let without = [("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"), ("OTEL_BSP_EXPORT_TIMEOUT", "0")];
+    let server = GrpcServer::start(vec![Reply::Hang]);
+    let collector = start(&server.url, &without);
+    collector.handle().send(plain_chunk(512));
+    server.wait_for(1);
+    let report = shutdown(collector, Duration::from_millis(100));
+    let dropped = Dropped { undelivered: 512, ..Dropped::default() };
+    assert_eq!(report.counts, Counts { accepted: 512, dropped, ..Counts::default() });
+    server.wait_for_hang_up();
+    assert!(server.calls()[0].metadata.get("grpc-timeout").is_none());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::env::ListError;
+use crate::env::{ExporterError, ListError};
 
 /// Why a configuration cannot be used. `input` is the variable, or `OTLP endpoint` for
 /// a URL that the program was given.
@@ -119,6 +119,9 @@ pub enum ConfigError {
         /// What it counts.
         unit: &'static str,
     },
+    /// An exporter that is not here.
+    #[error(transparent)]
+    Exporter(#[from] ExporterError),
     /// A list of headers that cannot be read.
     #[error("{input}: {cause}")]
     Headers {

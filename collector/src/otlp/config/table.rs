@@ -29,7 +29,7 @@ variables! {
     "ENDPOINT", "URL of the receiver; that of a signal is used as it is", "nothing is sent";
     "PROTOCOL", "`http/protobuf`, `http/json` or `grpc`", "`http/protobuf`";
     "HEADERS", "`key=value,…`, percent-encoded", "none";
-    "TIMEOUT", "milliseconds for one request", "10,000";
+    "TIMEOUT", "milliseconds for one request; 0: as long as its batch is tried", "10,000";
     "COMPRESSION", "`gzip`, `zstd` or `none`", "`none`";
     "INSECURE", "`true`: a gRPC endpoint without a scheme is spoken to in clear", "`false`";
     "CERTIFICATE", "file of the authorities to trust, in PEM format", "those of the system";

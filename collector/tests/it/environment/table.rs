@@ -233,8 +233,8 @@ const OTLP: &[Variable] = variables! {
     "OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS", "none", true,
         honoured("as above", "x-key=1", "\"x-key\"", &["x-key"]), ["headers"];
     "OTEL_EXPORTER_OTLP_TIMEOUT", "10000", true,
-        honoured("milliseconds for one request", "4321", "timeout: 4.321s", &["-1", "x"]),
-        ["a_request_that_takes_too_long_is_retried"];
+        honoured("milliseconds for one request; 0: as long as its batch is tried", "4321", "timeout: 4.321s", &["-1", "x"]),
+        ["a_request_that_takes_too_long_is_retried", "a_request_without_a_limit_ends_with_the_shutdown"];
     "OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT", "10000", true,
         honoured("as above", "4321", "timeout: 4.321s", &["-1", "x"]);
     "OTEL_EXPORTER_OTLP_PROTOCOL", "`http/protobuf`", true,
