@@ -30,7 +30,7 @@ mod transport;
 mod vitals;
 mod wire;
 
-pub use config::{Compression, Config, ConfigError, Protocol};
+pub use config::{Compression, Config, ConfigBuilder, ConfigError, Protocol};
 pub use disk::{DiskQueue, DiskQueueError, QueueContents};
 pub use encode::{Encoder, TraceEncoder};
 pub use exporter::OtlpExporter;

@@ -1,5 +1,6 @@
 //! What goes where and how, from the environment variables that OpenTelemetry defines.
 
+mod builder;
 mod error;
 mod protocol;
 #[cfg_attr(
@@ -27,6 +28,7 @@ use crate::env;
 use crate::metrics::DEFAULT_METRIC_INTERVAL;
 use crate::stats::Signal;
 
+pub use builder::ConfigBuilder;
 pub use error::ConfigError;
 pub use protocol::{Compression, Protocol};
 pub(crate) use tls::Tls;
@@ -55,7 +57,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an [`OtlpExporter`](super::OtlpExporter) needs to know.
 ///
-/// Read from these variables, in which `‹SIGNAL›` is `TRACES`, `LOGS` or `METRICS`; of two, the
+/// Made by a program ([`Config::builder`]), or read from these variables, in which `‹SIGNAL›` is `TRACES`, `LOGS` or `METRICS`; of two, the
 /// first that is set counts:
 ///
 /// | variable | meaning | default |
@@ -175,6 +177,36 @@ impl Config {
             Ok(wanted.then(given))
         };
         Self::with_endpoints(endpoint, lookup)
+    }
+
+    /// For a program that does not want the environment's: nothing is read from it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use observe_collector::Signal;
+    /// use observe_collector::otlp::{Compression, Config, ConfigError};
+    ///
+    /// # fn main() -> Result<(), ConfigError> {
+    /// let config = Config::builder()
+    ///     .endpoint("https://otlp.example:4318")
+    ///     .header("authorization", "Bearer secret")
+    ///     .compression(Compression::Gzip)
+    ///     .timeout(Duration::from_secs(5))
+    ///     .without(Signal::Metrics)
+    ///     .build()?;
+    ///
+    /// let traces = config.endpoint(Signal::Traces);
+    /// assert_eq!(traces.as_deref(), Some("https://otlp.example:4318/v1/traces"));
+    /// assert_eq!(config.endpoint(Signal::Metrics), None);
+    ///
+    /// let error = Config::builder().endpoint("otlp.example:4318").build().unwrap_err();
+    /// assert!(error.to_string().starts_with("OTLP endpoint: `otlp.example:4318` has no scheme"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::new()
     }
 
     /// The URL that batches of a signal are posted to; `None` if it is not sent.
@@ -389,20 +421,24 @@ fn parse_headers(
     list: &str,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
     let pairs = env::list(list).map_err(|cause| ConfigError::Headers { input, cause })?;
-    pairs
-        .into_iter()
-        .map(|(key, value)| {
-            let may_be_set =
-                |name: &HeaderName| !OURS.contains(name) && !name.as_str().starts_with("grpc-");
-            let name = HeaderName::from_bytes(key.as_bytes()).ok().filter(may_be_set);
-            let value = HeaderValue::from_str(&value).ok();
-            let header = name.zip(value.map(|mut value| {
-                value.set_sensitive(true);
-                value
-            }));
-            header.ok_or(ConfigError::Header { input, key })
-        })
-        .collect()
+    pairs.into_iter().map(|(key, value)| header(input, key, &value)).collect()
+}
+
+/// A header as it is sent. Its value is shown nowhere.
+fn header(
+    input: &'static str,
+    key: String,
+    value: &str,
+) -> Result<(HeaderName, HeaderValue), ConfigError> {
+    let may_be_set =
+        |name: &HeaderName| !OURS.contains(name) && !name.as_str().starts_with("grpc-");
+    let name = HeaderName::from_bytes(key.as_bytes()).ok().filter(may_be_set);
+    let value = HeaderValue::from_str(value).ok();
+    let header = name.zip(value.map(|mut value| {
+        value.set_sensitive(true);
+        value
+    }));
+    header.ok_or(ConfigError::Header { input, key })
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@ use thiserror::Error;
 
 use crate::env::{ExporterError, ListError};
 
-/// Why a configuration cannot be used. `input` is the variable, or `OTLP endpoint` for
-/// a URL that the program was given.
+/// Why a configuration cannot be used. `input` is the variable, or for what the program was
+/// given a name such as `OTLP endpoint`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// No endpoint for any signal.
+    #[error("OTLP endpoint: none is given, set one for all signals or for one")]
+    NoEndpoint,
     /// A URL without `http://` or `https://`.
     #[error("{input}: `{url}` has no scheme, write http://{url} or https://{url}")]
     NoScheme {
