@@ -34,7 +34,7 @@ pub struct Collector {
 
 impl Collector {
     /// What a collector is made from: no exporters, no metrics, a channel of 1,024 chunks,
-    /// [`OnFull::Drop`].
+    /// [`OnFull::Drop`](crate::OnFull::Drop).
     pub fn builder() -> Builder {
         Builder::new()
     }
