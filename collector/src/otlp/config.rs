@@ -8,6 +8,7 @@ mod protocol;
     expect(dead_code, reason = "for the documentation, which a test writes")
 )]
 pub(crate) mod table;
+mod temporality;
 mod tls;
 mod url;
 mod variables;
@@ -31,11 +32,13 @@ use crate::stats::Signal;
 pub use builder::ConfigBuilder;
 pub use error::ConfigError;
 pub use protocol::{Compression, Protocol};
+pub use temporality::TemporalityPreference;
 pub(crate) use tls::Tls;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
 const METRIC_INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 
 /// What a URL is called that the program was given.
 const GIVEN: &str = "OTLP endpoint";
@@ -77,6 +80,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_BSP_MAX_QUEUE_SIZE`, for logs `OTEL_BLRP_…` | spans, log records that wait for the receiver | 262,144 |
 /// | `OTEL_BSP_EXPORT_TIMEOUT`, for logs `OTEL_BLRP_…`, for metrics `OTEL_METRIC_EXPORT_TIMEOUT` | milliseconds for which a batch is tried, 0 for ever | 300,000 |
 /// | `OTEL_METRIC_EXPORT_INTERVAL` | [`Config::metric_interval`], in milliseconds | 60,000 |
+/// | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative`, `delta` or `lowmemory`, see [`TemporalityPreference`] | `cumulative` |
 /// | `OTEL_SDK_DISABLED` | `true`: nothing is sent | `false` |
 /// | `OTEL_‹SIGNAL›_EXPORTER` | `none`: the signal is not sent; other exporters are not here | `otlp` |
 ///
@@ -91,6 +95,7 @@ pub struct Config {
     logs: Option<SignalConfig>,
     metrics: Option<SignalConfig>,
     metric_interval: Duration,
+    temporality: TemporalityPreference,
 }
 
 /// What there is to know of one signal.
@@ -228,6 +233,17 @@ impl Config {
         self
     }
 
+    /// Since when metrics that go out were added up; [`TemporalityPreference::Cumulative`] unless
+    /// told.
+    pub fn temporality(mut self, preference: TemporalityPreference) -> Self {
+        self.temporality = preference;
+        self
+    }
+
+    pub(crate) fn temporality_preference(&self) -> TemporalityPreference {
+        self.temporality
+    }
+
     pub(crate) fn of(&self, signal: Signal) -> Option<&SignalConfig> {
         match signal {
             Signal::Traces => self.traces.as_ref(),
@@ -245,15 +261,19 @@ impl Config {
             None => Ok(None),
         };
         let metrics = read(Signal::Metrics)?;
-        let metric_interval = match &metrics {
-            Some(_) => number(lookup, &[METRIC_INTERVAL], 1, "milliseconds")?,
-            None => None,
-        };
+        let (mut metric_interval, mut temporality) = (None, TemporalityPreference::default());
+        if metrics.is_some() {
+            metric_interval = number(lookup, &[METRIC_INTERVAL], 1, "milliseconds")?;
+            if let Some((input, value)) = first(lookup, &[TEMPORALITY]) {
+                temporality = TemporalityPreference::parse(input, value)?;
+            }
+        }
         Ok(Config {
             traces: read(Signal::Traces)?,
             logs: read(Signal::Logs)?,
             metrics,
             metric_interval: metric_interval.map_or(DEFAULT_METRIC_INTERVAL, Duration::from_millis),
+            temporality,
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use observe_collector::event::{Chunk, Metric};
+use observe_collector::event::{Chunk, Metric, MetricData, Number, Point};
 use observe_collector::otlp::OtlpExporter;
 use observe_collector::{
     Collector, Counts, Delivery, Dropped, OnFull, Resource, Signal, SignalHealth,
@@ -103,6 +103,32 @@ fn metrics_arrive_as_they_were_each_time() {
         assert!(metrics.resource.is_some());
         let scope = metrics.scope_metrics[0].scope.as_ref().expect("a scope");
         assert_eq!((&*scope.name, &*scope.version), ("observe", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn deltas_arrive_and_are_counted() {
+    let server = Server::start(vec![Act::status(200)]);
+    let variables = [("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta")];
+    let mut round = 0;
+    let source = move || {
+        round += 1;
+        let point = Point::new(Vec::new(), round, Number::Int(10 * round.cast_signed()));
+        let data = MetricData::sum(true, 0, vec![point]);
+        vec![Metric { name: "m".into(), description: "".into(), unit: "".into(), data }]
+    };
+    let exporter = OtlpExporter::new(config(&server.url, &variables), Resource::new());
+    let collector = Collector::builder()
+        .exporter(Box::new(exporter))
+        .metrics(Duration::from_secs(24 * 60 * 60), source)
+        .start();
+    assert!(collector.flush(LONG));
+    assert_eq!(shutdown(collector, LONG).metrics, all_delivered(2));
+    for (metric, since) in server.metrics().into_iter().zip([0, 1]) {
+        let Some(Data::Sum(sum)) = metric.data else { panic!("{metric:?}") };
+        let [point] = &sum.data_points[..] else { panic!("{sum:?}") };
+        assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (1, true));
+        assert_eq!((point.start_time_unix_nano, &point.value), (since, &Some(Value::AsInt(10))));
     }
 }
 

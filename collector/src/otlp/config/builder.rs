@@ -7,7 +7,8 @@ use super::error::ConfigError;
 use super::tls::Tls;
 use super::variables::Variables;
 use super::{
-    Compression, Config, DEFAULT_TIMEOUT, GIVEN, Given, Place, Protocol, SignalConfig, header,
+    Compression, Config, DEFAULT_TIMEOUT, GIVEN, Given, Place, Protocol, SignalConfig,
+    TemporalityPreference, header,
 };
 use crate::metrics::DEFAULT_METRIC_INTERVAL;
 use crate::otlp::batch::BatchLimits;
@@ -34,6 +35,7 @@ pub struct ConfigBuilder {
     batch_items: Option<usize>,
     batch_delay: Option<Duration>,
     queue: QueueLimits,
+    temporality: TemporalityPreference,
 }
 
 impl ConfigBuilder {
@@ -52,6 +54,7 @@ impl ConfigBuilder {
             batch_items: None,
             batch_delay: None,
             queue: QueueLimits::default(),
+            temporality: TemporalityPreference::default(),
         }
     }
 
@@ -151,6 +154,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// As [`Config::temporality`].
+    pub fn temporality(mut self, preference: TemporalityPreference) -> Self {
+        self.temporality = preference;
+        self
+    }
+
     /// The configuration. Files are read here.
     ///
     /// # Errors
@@ -208,6 +217,7 @@ impl ConfigBuilder {
             logs: of(Signal::Logs)?,
             metrics: of(Signal::Metrics)?,
             metric_interval: DEFAULT_METRIC_INTERVAL,
+            temporality: self.temporality,
         };
         match Signal::ALL.iter().any(|signal| config.of(*signal).is_some()) {
             true => Ok(config),

@@ -92,6 +92,14 @@ pub enum ConfigError {
         /// Its value.
         value: String,
     },
+    /// A temporality that there is not.
+    #[error("{input}: `{value}` is not supported, use cumulative, delta or lowmemory")]
+    Temporality {
+        /// The variable.
+        input: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// A file of certificates or a key that cannot be used.
     #[error("{input}: {path}: {cause}")]
     File {

@@ -68,6 +68,8 @@ mod tests {
                 told.insert(variable.name.replace("‹SIGNAL›", signal));
             }
         }
+        // Metrics alone have it.
+        read.borrow_mut().remove("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE");
         read.borrow_mut().retain(|name| name.starts_with("OTEL_EXPORTER_OTLP_"));
         // Of a protocol, that of the signal was enough.
         read.borrow_mut().insert("OTEL_EXPORTER_OTLP_PROTOCOL".to_owned());

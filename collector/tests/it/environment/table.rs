@@ -209,7 +209,9 @@ const METRICS: &[Variable] = variables! {
         honoured("milliseconds for which a batch is tried; 0 is for ever", "4321", "give_up_after: 4.321s",
             NO_NUMBER);
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "`cumulative`", true,
-        ignored("metrics go out as their sources give them, which is `cumulative` for those of the host");
+        honoured("see `otlp::TemporalityPreference`; sums under `lowmemory` stay as they are, since they are asked for",
+            "delta", "temporality: Delta", &["x"]),
+        ["sums_become_what_came_since", "deltas_arrive_and_are_counted"];
     "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "`explicit_bucket_histogram`", false,
         ignored("who has values chooses between `ExplicitHistogram` and `ExponentialHistogram`");
 };
