@@ -4,8 +4,9 @@ mod merge;
 mod names;
 mod series;
 
+pub(crate) use merge::at_scale;
 pub(crate) use names::Names;
-pub(crate) use series::Series;
+pub(crate) use series::{Series, hash_of};
 
 /// How many names of spans and series of a metric are told apart. What goes beyond is sent under one
 /// name, or added up in one series, so that neither a guest that makes up names nor a key with a

@@ -16,6 +16,29 @@ pub(crate) fn get(lookup: &dyn Fn(&str) -> Option<String>, name: &str) -> Option
     lookup(name).filter(|value| !value.trim().is_empty())
 }
 
+/// Whether `variable`, which names the exporter of a signal, lets it be sent. Unset it does.
+pub(crate) fn is_exported(
+    lookup: &dyn Fn(&str) -> Option<String>,
+    variable: &'static str,
+) -> Result<bool, ExporterError> {
+    let value = get(lookup, variable).unwrap_or_default().trim().to_owned();
+    match &*value.to_ascii_lowercase() {
+        "" | "otlp" => Ok(true),
+        "none" => Ok(false),
+        _ => Err(ExporterError { variable, value }),
+    }
+}
+
+/// An exporter that is not here.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{variable}: `{value}` is not supported, use otlp or none")]
+pub struct ExporterError {
+    /// The variable that names it.
+    pub variable: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
 /// Why a list of `key=value` is malformed.
 ///
 /// Entries are named by their place, from 1: their text may be a secret.

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::env;
+use crate::env::{self, ExporterError};
 use crate::exemplars::{ExemplarFilter, ExemplarFilterError};
 use crate::limits::{Limits, LimitsError};
 use crate::propagation::{Propagators, PropagatorsError};
@@ -61,13 +61,8 @@ pub enum EnvironmentError {
     #[error(transparent)]
     Propagators(#[from] PropagatorsError),
     /// An exporter that is not known.
-    #[error("{variable}: `{value}` is not supported, use otlp or none")]
-    Exporter {
-        /// The variable.
-        variable: &'static str,
-        /// Its value.
-        value: String,
-    },
+    #[error(transparent)]
+    Exporter(#[from] ExporterError),
     /// A file in the place of the variables, which would then not count.
     #[error("{variable}: a configuration file is not read, unset it and use variables")]
     ConfigFile {
@@ -99,10 +94,7 @@ impl Environment {
             }
         }
         for variable in EXPORTERS {
-            let value = env::get(lookup, variable).unwrap_or_default().trim().to_ascii_lowercase();
-            if !matches!(&*value, "" | "otlp" | "none") {
-                return Err(EnvironmentError::Exporter { variable, value });
-            }
+            env::is_exported(lookup, variable)?;
         }
         Ok(Environment {
             sampler: Sampler::from_lookup(lookup)?,

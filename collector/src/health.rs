@@ -59,7 +59,8 @@ pub enum Delivery {
         error: String,
     },
     /// Items were lost within the last 30 seconds, for whatever reason: the queue was full, the
-    /// receiver refused them, or retries went on for too long.
+    /// receiver refused or rejected them (it may have no place for the signal), or retries went on for
+    /// too long.
     Dropping {
         /// The last thing that went wrong, in one line; nothing has to go wrong for a receiver to
         /// be too slow.

@@ -28,7 +28,24 @@
 //! [`assembly::Assembler`], and [profiles](assembly::Profile) of them; whoever has values to
 //! measure adds them up in the histograms of [`aggregate`].
 //!
+//! # Modules
+//!
+//! - [`event`]: what is handed over.
+//! - [`assembly`] and [`aggregate`]: from events to spans and profiles, from values to histograms.
+//! - [`sampling`]: which traces are sent, and how much of each.
+//! - [`otlp`]: delivery by the OpenTelemetry protocol, with a queue in memory or on disk.
+//! - [`prometheus`]: metrics as text, for a page that is asked for.
+//! - [`propagation`]: the context of a trace in the headers of requests.
+//! - `opentelemetry`: delivery by OpenTelemetry's own SDK.
+//!
+//! At the root are the [`Collector`] with its [`Exporter`]s and [`Report`], whether it delivers ([`Health`],
+//! [`Transfers`]), what may be cut ([`Limits`], [`Cardinality`], [`ExemplarFilter`]), who sends
+//! ([`Resource`]), and what OpenTelemetry's variables say of all this ([`Environment`]).
+//!
 //! # Features
+//!
+//! `grpc`, `http-json` and `zstd` are ways to send that are there unless they are switched off
+//! ([`otlp::Protocol`], [`otlp::Compression`]).
 //!
 //! `opentelemetry` has exporters and processors of OpenTelemetry's own SDK as destinations, for
 //! embedders whose telemetry goes that way already: module `opentelemetry`.
@@ -131,7 +148,7 @@ use std::sync::atomic;
 pub use cardinality::Cardinality;
 pub use channel::{Handle, OnFull};
 pub use collector::{Builder, Collector};
-pub use env::ListError;
+pub use env::{ExporterError, ListError};
 pub use environment::{Environment, EnvironmentError};
 pub use exemplars::{ExemplarFilter, ExemplarFilterError};
 pub use exporter::Exporter;

@@ -11,6 +11,7 @@ mod attributes;
 mod backlog;
 mod batch;
 mod config;
+mod delta;
 mod detail;
 mod disk;
 mod encode;
@@ -30,7 +31,9 @@ mod transport;
 mod vitals;
 mod wire;
 
-pub use config::{Compression, Config, ConfigError, Protocol};
+pub use config::{
+    Compression, Config, ConfigBuilder, ConfigError, Protocol, TemporalityPreference,
+};
 pub use disk::{DiskQueue, DiskQueueError, QueueContents};
 pub use encode::{Encoder, TraceEncoder};
 pub use exporter::OtlpExporter;

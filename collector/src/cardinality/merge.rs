@@ -97,7 +97,7 @@ impl Merge for ExponentialHistogramPoint {
 }
 
 /// The buckets that hold something, by their indices at a scale that is smaller by so many steps.
-fn at_scale(buckets: &Buckets, by: i64) -> impl Iterator<Item = (i64, u64)> {
+pub(crate) fn at_scale(buckets: &Buckets, by: i64) -> impl Iterator<Item = (i64, u64)> {
     let full = buckets.counts.iter().enumerate().filter(|(_, count)| **count > 0);
     full.map(move |(n, count)| {
         let index = i64::from(buckets.offset).saturating_add(i64::try_from(n).unwrap_or(i64::MAX));

@@ -83,7 +83,7 @@ fn fold<P: Merge>(
 }
 
 /// The same for the same attributes in any order.
-fn hash_of(attributes: &[Attribute], state: &RandomState) -> u64 {
+pub(crate) fn hash_of(attributes: &[Attribute], state: &RandomState) -> u64 {
     let hash = |attribute: &Attribute| {
         let mut hasher = state.build_hasher();
         attribute.key.hash(&mut hasher);

@@ -1,5 +1,6 @@
 //! What goes where and how, from the environment variables that OpenTelemetry defines.
 
+mod builder;
 mod error;
 mod protocol;
 #[cfg_attr(
@@ -7,6 +8,7 @@ mod protocol;
     expect(dead_code, reason = "for the documentation, which a test writes")
 )]
 pub(crate) mod table;
+mod temporality;
 mod tls;
 mod url;
 mod variables;
@@ -27,13 +29,16 @@ use crate::env;
 use crate::metrics::DEFAULT_METRIC_INTERVAL;
 use crate::stats::Signal;
 
+pub use builder::ConfigBuilder;
 pub use error::ConfigError;
 pub use protocol::{Compression, Protocol};
+pub use temporality::TemporalityPreference;
 pub(crate) use tls::Tls;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
 const METRIC_INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 
 /// What a URL is called that the program was given.
 const GIVEN: &str = "OTLP endpoint";
@@ -55,7 +60,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an [`OtlpExporter`](super::OtlpExporter) needs to know.
 ///
-/// Read from these variables, in which `‹SIGNAL›` is `TRACES`, `LOGS` or `METRICS`; of two, the
+/// Made by a program ([`Config::builder`]), or read from these variables, in which `‹SIGNAL›` is `TRACES`, `LOGS` or `METRICS`; of two, the
 /// first that is set counts:
 ///
 /// | variable | meaning | default |
@@ -64,7 +69,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | base URL, `/v1/traces`, `/v1/logs` or `/v1/metrics` is appended; for gRPC a URL without a path, or a host and port | |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_INSECURE`, `OTEL_EXPORTER_OTLP_INSECURE` | `true`: a gRPC endpoint without `http://` or `https://` is spoken to in clear | `false` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS`, `OTEL_EXPORTER_OTLP_HEADERS` | `key=value,…`, percent-encoded | none |
-/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds for one request | 10,000 |
+/// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | milliseconds for one request; 0: as long as its batch is tried | 10,000 |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`, `http/json` or `grpc` | `http/protobuf` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip`, `zstd` (not every receiver takes it) or `none` | `none` |
 /// | `OTEL_EXPORTER_OTLP_‹SIGNAL›_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CERTIFICATE` | file of the authorities to trust, in PEM format | those of the system |
@@ -75,6 +80,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `OTEL_BSP_MAX_QUEUE_SIZE`, for logs `OTEL_BLRP_…` | spans, log records that wait for the receiver | 262,144 |
 /// | `OTEL_BSP_EXPORT_TIMEOUT`, for logs `OTEL_BLRP_…`, for metrics `OTEL_METRIC_EXPORT_TIMEOUT` | milliseconds for which a batch is tried, 0 for ever | 300,000 |
 /// | `OTEL_METRIC_EXPORT_INTERVAL` | [`Config::metric_interval`], in milliseconds | 60,000 |
+/// | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative`, `delta` or `lowmemory`, see [`TemporalityPreference`] | `cumulative` |
 /// | `OTEL_SDK_DISABLED` | `true`: nothing is sent | `false` |
 /// | `OTEL_‹SIGNAL›_EXPORTER` | `none`: the signal is not sent; other exporters are not here | `otlp` |
 ///
@@ -89,6 +95,7 @@ pub struct Config {
     logs: Option<SignalConfig>,
     metrics: Option<SignalConfig>,
     metric_interval: Duration,
+    temporality: TemporalityPreference,
 }
 
 /// What there is to know of one signal.
@@ -98,8 +105,9 @@ pub(crate) struct SignalConfig {
     pub(crate) protocol: Protocol,
     pub(crate) endpoint: Uri,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// For how long one request goes on; [`Duration::MAX`] is without end.
     pub(crate) timeout: Duration,
-    /// For how long a batch is tried, again and again.
+    /// For how long a batch is tried, again and again; [`Duration::MAX`] is without end.
     pub(crate) give_up_after: Duration,
     pub(crate) compression: Compression,
     pub(crate) tls: Tls,
@@ -139,10 +147,9 @@ impl Config {
         let endpoint = |signal| {
             let own = Variables::of(signal).endpoint;
             let given = |input, place| Some(Given { input, url: env::get(lookup, input)?, place });
-            if is_off(lookup, signal) {
-                return None;
-            }
-            given(own, Place::Whole).or_else(|| given(ENDPOINT, Place::Base))
+            let is_sent = is_exported(lookup, signal)?;
+            let endpoint = || given(own, Place::Whole).or_else(|| given(ENDPOINT, Place::Base));
+            Ok(is_sent.then(endpoint).flatten())
         };
         let config = Self::with_endpoints(endpoint, lookup)?;
         Ok(Signal::ALL.iter().any(|signal| config.of(*signal).is_some()).then_some(config))
@@ -170,10 +177,41 @@ impl Config {
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let endpoint = |signal| {
-            let wanted = signal == Signal::Traces || !is_off(lookup, signal);
-            wanted.then(|| Given { input: GIVEN, url: url.to_owned(), place: Place::Program })
+            let wanted = signal == Signal::Traces || is_exported(lookup, signal)?;
+            let given = || Given { input: GIVEN, url: url.to_owned(), place: Place::Program };
+            Ok(wanted.then(given))
         };
         Self::with_endpoints(endpoint, lookup)
+    }
+
+    /// For a program that does not want the environment's: nothing is read from it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use observe_collector::Signal;
+    /// use observe_collector::otlp::{Compression, Config, ConfigError};
+    ///
+    /// # fn main() -> Result<(), ConfigError> {
+    /// let config = Config::builder()
+    ///     .endpoint("https://otlp.example:4318")
+    ///     .header("authorization", "Bearer secret")
+    ///     .compression(Compression::Gzip)
+    ///     .timeout(Duration::from_secs(5))
+    ///     .without(Signal::Metrics)
+    ///     .build()?;
+    ///
+    /// let traces = config.endpoint(Signal::Traces);
+    /// assert_eq!(traces.as_deref(), Some("https://otlp.example:4318/v1/traces"));
+    /// assert_eq!(config.endpoint(Signal::Metrics), None);
+    ///
+    /// let error = Config::builder().endpoint("otlp.example:4318").build().unwrap_err();
+    /// assert!(error.to_string().starts_with("OTLP endpoint: `otlp.example:4318` has no scheme"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::new()
     }
 
     /// The URL that batches of a signal are posted to; `None` if it is not sent.
@@ -195,6 +233,17 @@ impl Config {
         self
     }
 
+    /// Since when metrics that go out were added up; [`TemporalityPreference::Cumulative`] unless
+    /// told.
+    pub fn temporality(mut self, preference: TemporalityPreference) -> Self {
+        self.temporality = preference;
+        self
+    }
+
+    pub(crate) fn temporality_preference(&self) -> TemporalityPreference {
+        self.temporality
+    }
+
     pub(crate) fn of(&self, signal: Signal) -> Option<&SignalConfig> {
         match signal {
             Signal::Traces => self.traces.as_ref(),
@@ -204,23 +253,27 @@ impl Config {
     }
 
     fn with_endpoints(
-        endpoint: impl Fn(Signal) -> Option<Given>,
+        endpoint: impl Fn(Signal) -> Result<Option<Given>, ConfigError>,
         lookup: Lookup<'_>,
     ) -> Result<Self, ConfigError> {
-        let read = |signal| match endpoint(signal) {
+        let read = |signal| match endpoint(signal)? {
             Some(endpoint) => SignalConfig::read(signal, &endpoint, lookup).map(Some),
             None => Ok(None),
         };
         let metrics = read(Signal::Metrics)?;
-        let metric_interval = match &metrics {
-            Some(_) => number(lookup, &[METRIC_INTERVAL], 1, "milliseconds")?,
-            None => None,
-        };
+        let (mut metric_interval, mut temporality) = (None, TemporalityPreference::default());
+        if metrics.is_some() {
+            metric_interval = number(lookup, &[METRIC_INTERVAL], 1, "milliseconds")?;
+            if let Some((input, value)) = first(lookup, &[TEMPORALITY]) {
+                temporality = TemporalityPreference::parse(input, value)?;
+            }
+        }
         Ok(Config {
             traces: read(Signal::Traces)?,
             logs: read(Signal::Logs)?,
             metrics,
             metric_interval: metric_interval.map_or(DEFAULT_METRIC_INTERVAL, Duration::from_millis),
+            temporality,
         })
     }
 }
@@ -308,14 +361,8 @@ impl SignalConfig {
         }
         // A batch that does not fit into the queue could never be sent.
         batch.items = batch.items.min(queue.items);
-        let timeout = number(lookup, &own.timeout, 1, "milliseconds")?;
-        let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-        let give_up_after = match number(lookup, &[own.export_timeout], 0, "milliseconds")? {
-            // By the specification, under "Timeout".
-            Some(0) => Duration::MAX,
-            Some(millis) => Duration::from_millis(millis),
-            None => MAX_ELAPSED,
-        };
+        let timeout = time(lookup, &own.timeout)?.unwrap_or(DEFAULT_TIMEOUT);
+        let give_up_after = time(lookup, &[own.export_timeout])?.unwrap_or(MAX_ELAPSED);
         Ok(SignalConfig {
             signal,
             protocol,
@@ -340,10 +387,9 @@ impl SignalConfig {
     }
 }
 
-/// Whether the environment says that a signal is not to be sent.
-fn is_off(lookup: Lookup<'_>, signal: Signal) -> bool {
-    let exporter = env::get(lookup, Variables::of(signal).exporter);
-    exporter.is_some_and(|value| value.trim().eq_ignore_ascii_case("none"))
+/// Whether the environment lets a signal be sent.
+fn is_exported(lookup: Lookup<'_>, signal: Signal) -> Result<bool, ConfigError> {
+    Ok(env::is_exported(lookup, Variables::of(signal).exporter)?)
 }
 
 /// The first of these variables that is set.
@@ -367,6 +413,18 @@ fn number(
     }
 }
 
+/// The milliseconds in the first of these variables that is set. 0 is without end, by the
+/// [specification].
+///
+/// [specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#timeout
+fn time(lookup: Lookup<'_>, names: &[&'static str]) -> Result<Option<Duration>, ConfigError> {
+    let millis = number(lookup, names, 0, "milliseconds")?;
+    Ok(millis.map(|millis| match millis {
+        0 => Duration::MAX,
+        millis => Duration::from_millis(millis),
+    }))
+}
+
 /// What the first of these variables says that is set.
 #[cfg(feature = "grpc")]
 fn boolean(lookup: Lookup<'_>, names: &[&'static str]) -> Result<Option<bool>, ConfigError> {
@@ -383,20 +441,24 @@ fn parse_headers(
     list: &str,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
     let pairs = env::list(list).map_err(|cause| ConfigError::Headers { input, cause })?;
-    pairs
-        .into_iter()
-        .map(|(key, value)| {
-            let may_be_set =
-                |name: &HeaderName| !OURS.contains(name) && !name.as_str().starts_with("grpc-");
-            let name = HeaderName::from_bytes(key.as_bytes()).ok().filter(may_be_set);
-            let value = HeaderValue::from_str(&value).ok();
-            let header = name.zip(value.map(|mut value| {
-                value.set_sensitive(true);
-                value
-            }));
-            header.ok_or(ConfigError::Header { input, key })
-        })
-        .collect()
+    pairs.into_iter().map(|(key, value)| header(input, key, &value)).collect()
+}
+
+/// A header as it is sent. Its value is shown nowhere.
+fn header(
+    input: &'static str,
+    key: String,
+    value: &str,
+) -> Result<(HeaderName, HeaderValue), ConfigError> {
+    let may_be_set =
+        |name: &HeaderName| !OURS.contains(name) && !name.as_str().starts_with("grpc-");
+    let name = HeaderName::from_bytes(key.as_bytes()).ok().filter(may_be_set);
+    let value = HeaderValue::from_str(value).ok();
+    let header = name.zip(value.map(|mut value| {
+        value.set_sensitive(true);
+        value
+    }));
+    header.ok_or(ConfigError::Header { input, key })
 }
 
 #[cfg(test)]

@@ -389,10 +389,6 @@ fn numbers() {
     assert_eq!(traces(&[BASE, ("OTEL_BSP_MAX_QUEUE_SIZE", "10")]).batch.items, 10);
 
     for key in [
-        "OTEL_EXPORTER_OTLP_TIMEOUT",
-        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-        "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
-        "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
         "OTEL_BSP_MAX_QUEUE_SIZE",
         "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
@@ -403,6 +399,46 @@ fn numbers() {
             let message = message(&[BASE, (key, value)]);
             let expected = format!("{key}: `{value}` is not a whole number of at least 1");
             assert!(message.starts_with(&expected), "{message}");
+        }
+    }
+}
+
+#[test]
+fn no_time_is_without_end() {
+    let given_up = ("OTEL_BSP_EXPORT_TIMEOUT", "1000");
+    let never_given_up = ("OTEL_BSP_EXPORT_TIMEOUT", "0");
+    for key in ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"] {
+        let timeout = |others: &[_]| traces(&[&[BASE, (key, "0")], others].concat()).timeout;
+        // A batch is given up all the same.
+        assert_eq!(timeout(&[]), Duration::from_secs(300));
+        assert_eq!(timeout(&[given_up]), Duration::from_secs(1));
+        assert_eq!(timeout(&[never_given_up]), Duration::MAX);
+        for value in ["-1", "1.5", "10s", "99999999999999999999999"] {
+            let message = message(&[BASE, (key, value)]);
+            let expected = format!("{key}: `{value}` is not a whole number of at least 0");
+            assert!(message.starts_with(&expected), "{message}");
+        }
+    }
+}
+
+#[test]
+fn exporters_that_are_not_here_are_refused() {
+    for (key, value) in [
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_LOGS_EXPORTER", "console"),
+        ("OTEL_METRICS_EXPORTER", "Prometheus"),
+        ("OTEL_METRICS_EXPORTER", "otlp,prometheus"),
+    ] {
+        let expected = format!("{key}: `{value}` is not supported, use otlp or none");
+        // Also where nothing would be sent for want of an endpoint.
+        assert_eq!(message(&[BASE, (key, value)]), expected);
+        assert_eq!(message(&[(key, value)]), expected);
+        // The endpoint of the program is for spans in any case.
+        let lookup = |name: &str| (name == key).then(|| value.to_owned());
+        let given = Config::for_endpoint_with("http://h", &lookup);
+        match key {
+            "OTEL_TRACES_EXPORTER" => assert!(given.is_ok()),
+            _ => assert_eq!(given.expect_err("refused").to_string(), expected),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::config::Config;
+use super::delta::Deltas;
 use super::disk::{DiskQueue, Root};
 use super::encode::Encoder;
 use super::log::put_log;
@@ -43,6 +44,7 @@ pub struct OtlpExporter {
     traces: Option<Sender>,
     logs: Option<Sender>,
     metrics: Option<Sender>,
+    deltas: Deltas,
 }
 
 impl OtlpExporter {
@@ -84,6 +86,7 @@ impl OtlpExporter {
             traces: sender(Signal::Traces),
             logs: sender(Signal::Logs),
             metrics: sender(Signal::Metrics),
+            deltas: Deltas::new(config.temporality_preference()),
         }
     }
 
@@ -137,9 +140,10 @@ impl Exporter for OtlpExporter {
         if metrics.iter().all(|metric| metric.data.is_empty()) {
             return;
         }
+        let metrics = self.deltas.apply(metrics);
         let now = Instant::now();
         sender.push(|pipeline| {
-            for metric in metrics {
+            for metric in &*metrics {
                 let points = metric.data.len();
                 for start in (0..points).step_by(PART) {
                     let part = start..points.min(start + PART);

@@ -238,8 +238,18 @@ impl Pipeline {
         self.vitals.ended(now);
         match outcome {
             Outcome::Delivered { rejected, note } => {
-                self.vitals.taken(now);
                 let rejected = rejected.min(items);
+                if rejected < items {
+                    self.vitals.taken(now);
+                } else {
+                    self.vitals.answered();
+                }
+                if rejected > 0 {
+                    self.vitals.lost(now);
+                }
+                if let Some(note) = &note {
+                    self.vitals.erred(note);
+                }
                 self.counts.rejected += rejected;
                 self.counts.delivered += items - rejected;
                 self.last_error = note.or_else(|| self.last_error.take());

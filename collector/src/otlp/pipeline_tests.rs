@@ -252,7 +252,8 @@ fn after_an_abort_all_is_counted_once() {
     let (mut pipeline, now) = (pipeline(), Instant::now());
     push(&mut pipeline, now, 7);
     let attempt = send(&mut pipeline, now);
-    pipeline.settle(now, attempt, failed(Some(Duration::ZERO)));
+    pipeline.settle(now, attempt, failed(Some(SECOND)));
+    let now = now + SECOND;
     let attempt = send(&mut pipeline, now);
     pipeline.abort(now);
     let all = |items| {

@@ -7,6 +7,11 @@ use std::time::{Duration, Instant};
 /// start, since a guest is often done in seconds.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
+/// A receiver that asks for less than this, be it for nothing, gets the ordinary backoff: this is the
+/// shortest wait of that, and a receiver that has to ask for a retry is not helped by a request
+/// at once.
+const LEAST_ASKED: Duration = Duration::from_millis(125);
+
 /// No wait is longer, unless the receiver asks for it.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 
@@ -56,8 +61,8 @@ impl Backoff {
     /// A request failed in a way that may pass. `retry_after` is what the receiver asked for.
     pub(crate) fn failed(&mut self, now: Instant, retry_after: Option<Duration>) {
         let delay = match retry_after {
-            Some(delay) => delay.min(MAX_ELAPSED),
-            None => {
+            Some(delay) if delay >= LEAST_ASKED => delay.min(MAX_ELAPSED),
+            _ => {
                 let longest = FIRST_DELAY.saturating_mul(1 << self.failures.min(16)).min(MAX_DELAY);
                 longest.mul_f64(0.5 + 0.5 * self.fraction())
             }
@@ -80,7 +85,7 @@ impl Backoff {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Backoff, FIRST_DELAY, MAX_DELAY, MAX_ELAPSED};
+    use super::{Backoff, FIRST_DELAY, LEAST_ASKED, MAX_DELAY, MAX_ELAPSED};
 
     fn delay(backoff: &mut Backoff, retry_after: Option<Duration>) -> Duration {
         let now = Instant::now();
@@ -131,7 +136,17 @@ mod tests {
         let mut backoff = Backoff::new(1);
         let minute = Duration::from_secs(60);
         assert_eq!(delay(&mut backoff, Some(minute)), minute);
-        assert_eq!(delay(&mut backoff, Some(Duration::ZERO)), Duration::ZERO);
+        assert_eq!(delay(&mut backoff, Some(LEAST_ASKED)), LEAST_ASKED);
         assert_eq!(delay(&mut backoff, Some(Duration::MAX)), MAX_ELAPSED);
+    }
+
+    #[test]
+    fn who_asks_for_no_wait_gets_the_ordinary_one() {
+        for asked in [Duration::ZERO, Duration::from_nanos(1)] {
+            let (mut ordinary, mut backoff) = (Backoff::new(7), Backoff::new(7));
+            for _ in 0..20 {
+                assert_eq!(delay(&mut backoff, Some(asked)), delay(&mut ordinary, None));
+            }
+        }
     }
 }

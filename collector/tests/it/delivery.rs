@@ -155,6 +155,21 @@ fn retry_after_is_honoured() {
 }
 
 #[test]
+fn a_receiver_that_asks_for_no_wait_is_not_asked_again_at_once() {
+    // The second is a date that has passed.
+    for asked in ["0", "Sun, 06 Nov 1994 08:49:37 GMT"] {
+        let busy = Act::Answer(503, vec![("retry-after", asked.to_owned())], Vec::new());
+        let (server, report) = run(1, vec![busy.clone(), busy, Act::status(200)]);
+        assert_eq!(report.counts, all_delivered(1), "{asked}");
+        let at: Vec<_> = server.requests().iter().map(|request| request.at).collect();
+        assert_eq!(at.len(), 3, "{asked}");
+        // Half of each backoff is jitter.
+        assert!(at[1] - at[0] >= Duration::from_millis(125), "{asked}");
+        assert!(at[2] - at[1] >= Duration::from_millis(250), "{asked}");
+    }
+}
+
+#[test]
 fn a_retry_that_would_come_too_late_is_not_waited_for() {
     let busy = Act::Answer(503, vec![("retry-after", "3600".to_owned())], Vec::new());
     let server = Server::start(vec![busy]);
@@ -307,6 +322,27 @@ fn a_request_that_takes_too_long_is_retried() {
     assert_eq!(report.counts, all_delivered(10));
     let expected = format!("{}/v1/traces: no answer within 100ms", server.url);
     assert_eq!(report.last_error, Some(expected));
+}
+
+#[test]
+fn a_request_without_a_limit_ends_with_the_shutdown() {
+    let without = [("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"), ("OTEL_BSP_EXPORT_TIMEOUT", "0")];
+    let server = Server::start(vec![Act::Gate]);
+    let collector = start(&server.url, &without);
+    collector.handle().send(plain_chunk(512));
+    server.wait_for(1);
+    assert!(!collector.flush(Duration::from_millis(50)));
+    server.release();
+    assert_eq!(shutdown(collector, LONG).counts, all_delivered(512));
+
+    let server = Server::start(vec![Act::Hang]);
+    let collector = start(&server.url, &without);
+    collector.handle().send(plain_chunk(512));
+    server.wait_for(1);
+    let report = shutdown(collector, Duration::from_millis(100));
+    let dropped = Dropped { undelivered: 512, ..Dropped::default() };
+    assert_eq!(report.counts, Counts { accepted: 512, dropped, ..Counts::default() });
+    server.wait_for_hang_up();
 }
 
 #[test]

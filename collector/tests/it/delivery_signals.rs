@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use observe_collector::event::{Chunk, Metric};
+use observe_collector::event::{Chunk, Metric, MetricData, Number, Point};
 use observe_collector::otlp::OtlpExporter;
-use observe_collector::{Collector, Counts, Dropped, OnFull, Resource, Signal};
+use observe_collector::{
+    Collector, Counts, Delivery, Dropped, OnFull, Resource, Signal, SignalHealth,
+};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
@@ -105,6 +107,32 @@ fn metrics_arrive_as_they_were_each_time() {
 }
 
 #[test]
+fn deltas_arrive_and_are_counted() {
+    let server = Server::start(vec![Act::status(200)]);
+    let variables = [("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta")];
+    let mut round = 0;
+    let source = move || {
+        round += 1;
+        let point = Point::new(Vec::new(), round, Number::Int(10 * round.cast_signed()));
+        let data = MetricData::sum(true, 0, vec![point]);
+        vec![Metric { name: "m".into(), description: "".into(), unit: "".into(), data }]
+    };
+    let exporter = OtlpExporter::new(config(&server.url, &variables), Resource::new());
+    let collector = Collector::builder()
+        .exporter(Box::new(exporter))
+        .metrics(Duration::from_secs(24 * 60 * 60), source)
+        .start();
+    assert!(collector.flush(LONG));
+    assert_eq!(shutdown(collector, LONG).metrics, all_delivered(2));
+    for (metric, since) in server.metrics().into_iter().zip([0, 1]) {
+        let Some(Data::Sum(sum)) = metric.data else { panic!("{metric:?}") };
+        let [point] = &sum.data_points[..] else { panic!("{sum:?}") };
+        assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (1, true));
+        assert_eq!((point.start_time_unix_nano, &point.value), (since, &Some(Value::AsInt(10))));
+    }
+}
+
+#[test]
 fn a_metric_of_many_points_comes_in_parts() {
     let server = Server::start(vec![Act::status(200)]);
     let collector = start_with_metrics(&server.url, vec![gauge("many", 200_000), gauge("few", 3)]);
@@ -170,7 +198,17 @@ fn a_receiver_of_spans_only_rejects_the_rest_and_gets_all_spans() {
         collector.handle().send(Chunk { logs: logging_chunk(0, 9).logs, ..chunk_from(round, 1) });
         assert!(collector.flush(LONG));
     }
+    let health = collector.health();
     let report = shutdown(collector, LONG);
+    for SignalHealth { signal, delivery, last_success, .. } in &health.exporters[0].signals {
+        let error = report.error_of(*signal).map(str::to_owned);
+        let expected = match signal {
+            Signal::Traces => Delivery::Delivering,
+            Signal::Logs | Signal::Metrics => Delivery::Dropping { error },
+        };
+        assert_eq!((delivery, last_success.is_some()), (&expected, *signal == Signal::Traces));
+    }
+    assert!(!health.is_healthy());
     assert_eq!(report.counts, all_delivered(4));
     let rejected = |number| Counts { accepted: number, rejected: number, ..Counts::default() };
     assert_eq!((report.logs, report.metrics), (rejected(36), rejected(25)));

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use observe_collector::event::{Chunk, Metric};
 use observe_collector::otlp::OtlpExporter;
-use observe_collector::{Collector, Counts, Dropped, Exporter, ExporterReport, Resource};
+use observe_collector::{
+    Collector, Counts, Delivery, Dropped, Exporter, ExporterReport, Resource, Signal,
+};
 use tonic::Code;
 
 use crate::delivery::{HUNG, LONG, all_delivered, config, shutdown};
@@ -15,6 +17,9 @@ use crate::grpc_server::{GrpcServer, Reply};
 use crate::server::{Act, Sent, Server};
 
 pub(crate) const GRPC: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+
+/// Metrics are asked for at the end only.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn exporter(url: &str, variables: &[(&str, &str)]) -> Box<OtlpExporter> {
     let config = config(url, &[&[GRPC], variables].concat());
@@ -44,7 +49,7 @@ fn distinct_spans(server: &GrpcServer) -> usize {
 fn send_everything(exporter: Box<OtlpExporter>) {
     let metrics: Vec<Metric> = (0..40).map(random_metric).collect();
     let collector =
-        Collector::builder().exporter(exporter).metrics(LONG, move || metrics.clone()).start();
+        Collector::builder().exporter(exporter).metrics(NEVER, move || metrics.clone()).start();
     for seed in 0..200 {
         collector.handle().send(random_chunk(seed));
     }
@@ -63,12 +68,12 @@ fn all_signals_arrive_as_they_do_over_http() {
     for variables in [&[][..], &[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]] {
         let server = GrpcServer::start(vec![Reply::Ok]);
         send_everything(exporter(&server.url, variables));
-        // The order among signals is nobody's.
+        // The order among signals is nobody's, and how many requests there are depends on the time.
         let of = |sent: &[Sent]| {
             let spans: Vec<_> = sent.iter().flat_map(Sent::spans).collect();
             let logs: Vec<_> = sent.iter().flat_map(Sent::logs).collect();
             let metrics: Vec<_> = sent.iter().flat_map(Sent::metrics).collect();
-            (sent.len(), spans, logs, metrics)
+            (spans, logs, metrics)
         };
         assert!(of(&server.sent()) == of(&over_http), "{variables:?}");
     }
@@ -120,6 +125,18 @@ fn a_wait_that_is_asked_for_is_honoured() {
 }
 
 #[test]
+fn a_receiver_that_asks_for_no_wait_is_not_called_again_at_once() {
+    let full = Reply::Fail(Code::ResourceExhausted, "full", Some(0));
+    let (server, report) = run(1, vec![full.clone(), full, Reply::Ok]);
+    assert_eq!(report.counts, all_delivered(1));
+    let at: Vec<_> = server.calls().iter().map(|call| call.at).collect();
+    assert_eq!(at.len(), 3);
+    // Half of each backoff is jitter.
+    assert!(at[1] - at[0] >= Duration::from_millis(125));
+    assert!(at[2] - at[1] >= Duration::from_millis(250));
+}
+
+#[test]
 fn the_retryable_codes_are_retried_and_no_others() {
     use Code::{Aborted, Cancelled, DataLoss, DeadlineExceeded, OutOfRange, Unavailable};
     for code in [Cancelled, DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss] {
@@ -162,8 +179,16 @@ fn a_receiver_of_spans_only_rejects_the_rest_and_gets_all_spans() {
         collector.handle().send(Chunk { logs: logging_chunk(0, 9).logs, ..chunk_from(round, 1) });
         assert!(collector.flush(LONG));
     }
+    let health = collector.health();
+    let lost = health.exporters[0].signals.iter().filter_map(|signal| match &signal.delivery {
+        Delivery::Dropping { error } => Some((signal.signal, error.clone()?)),
+        _ => None,
+    });
+    let lost: Vec<_> = lost.collect();
     let report = shutdown(collector, LONG);
     assert_eq!(report.counts, all_delivered(3));
+    let told = |signal| (signal, report.error_of(signal).expect("an error").to_owned());
+    assert_eq!(lost, [told(Signal::Logs), told(Signal::Metrics)]);
     let rejected = |number| Counts { accepted: number, rejected: number, ..Counts::default() };
     assert_eq!((report.logs, report.metrics), (rejected(27), rejected(20)));
     let url = &server.url;
@@ -220,6 +245,20 @@ fn a_shutdown_ends_in_time_when_nobody_answers() {
     let dropped = Dropped { undelivered: 600, ..Dropped::default() };
     assert_eq!(report.counts, Counts { accepted: 600, dropped, ..Counts::default() });
     server.wait_for_hang_up();
+}
+
+#[test]
+fn a_call_without_a_limit_says_so_and_ends_with_the_shutdown() {
+    let without = [("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"), ("OTEL_BSP_EXPORT_TIMEOUT", "0")];
+    let server = GrpcServer::start(vec![Reply::Hang]);
+    let collector = start(&server.url, &without);
+    collector.handle().send(plain_chunk(512));
+    server.wait_for(1);
+    let report = shutdown(collector, Duration::from_millis(100));
+    let dropped = Dropped { undelivered: 512, ..Dropped::default() };
+    assert_eq!(report.counts, Counts { accepted: 512, dropped, ..Counts::default() });
+    server.wait_for_hang_up();
+    assert!(server.calls()[0].metadata.get("grpc-timeout").is_none());
 }
 
 #[test]

@@ -2,13 +2,16 @@
 
 use thiserror::Error;
 
-use crate::env::ListError;
+use crate::env::{ExporterError, ListError};
 
-/// Why a configuration cannot be used. `input` is the variable, or `OTLP endpoint` for
-/// a URL that the program was given.
+/// Why a configuration cannot be used. `input` is the variable, or for what the program was
+/// given a name such as `OTLP endpoint`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// No endpoint for any signal.
+    #[error("OTLP endpoint: none is given, set one for all signals or for one")]
+    NoEndpoint,
     /// A URL without `http://` or `https://`.
     #[error("{input}: `{url}` has no scheme, write http://{url} or https://{url}")]
     NoScheme {
@@ -89,6 +92,14 @@ pub enum ConfigError {
         /// Its value.
         value: String,
     },
+    /// A temporality that there is not.
+    #[error("{input}: `{value}` is not supported, use cumulative, delta or lowmemory")]
+    Temporality {
+        /// The variable.
+        input: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// A file of certificates or a key that cannot be used.
     #[error("{input}: {path}: {cause}")]
     File {
@@ -119,6 +130,9 @@ pub enum ConfigError {
         /// What it counts.
         unit: &'static str,
     },
+    /// An exporter that is not here.
+    #[error(transparent)]
+    Exporter(#[from] ExporterError),
     /// A list of headers that cannot be read.
     #[error("{input}: {cause}")]
     Headers {

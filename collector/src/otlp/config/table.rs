@@ -29,7 +29,7 @@ variables! {
     "ENDPOINT", "URL of the receiver; that of a signal is used as it is", "nothing is sent";
     "PROTOCOL", "`http/protobuf`, `http/json` or `grpc`", "`http/protobuf`";
     "HEADERS", "`key=value,…`, percent-encoded", "none";
-    "TIMEOUT", "milliseconds for one request", "10,000";
+    "TIMEOUT", "milliseconds for one request; 0: as long as its batch is tried", "10,000";
     "COMPRESSION", "`gzip`, `zstd` or `none`", "`none`";
     "INSECURE", "`true`: a gRPC endpoint without a scheme is spoken to in clear", "`false`";
     "CERTIFICATE", "file of the authorities to trust, in PEM format", "those of the system";
@@ -68,6 +68,8 @@ mod tests {
                 told.insert(variable.name.replace("‹SIGNAL›", signal));
             }
         }
+        // Metrics alone have it.
+        read.borrow_mut().remove("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE");
         read.borrow_mut().retain(|name| name.starts_with("OTEL_EXPORTER_OTLP_"));
         // Of a protocol, that of the signal was enough.
         read.borrow_mut().insert("OTEL_EXPORTER_OTLP_PROTOCOL".to_owned());

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -16,6 +17,9 @@ use super::{Lookup, first};
 
 /// No file of certificates is longer: those of all public authorities are a quarter of a MiB.
 const MAX_FILE: u64 = 16 << 20;
+
+/// A file, and where it was named.
+type Named = (&'static str, PathBuf);
 
 /// What files say about TLS. What is in them can be used.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,13 +47,10 @@ impl PartialEq for Identity {
 
 impl Tls {
     pub(super) fn read(own: &Variables, lookup: Lookup<'_>) -> Result<Self, ConfigError> {
-        let roots = match first(lookup, &own.certificate) {
-            Some((input, path)) => Some(Arc::new(roots(input, &path)?)),
-            None => None,
-        };
-        let certificate = first(lookup, &own.client_certificate);
-        let identity = match (certificate, first(lookup, &own.client_key)) {
-            (Some(certificate), Some(key)) => Some(Arc::new(identity(certificate, key)?)),
+        let named = |names| first(lookup, names).map(|(input, path)| (input, PathBuf::from(path)));
+        let certificate = named(&own.client_certificate);
+        let client = match (certificate, named(&own.client_key)) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
             (Some((input, _)), None) => {
                 return Err(ConfigError::Half { input, missing: own.client_key[1] });
             }
@@ -58,11 +59,21 @@ impl Tls {
             }
             (None, None) => None,
         };
-        Ok(Tls { roots, identity })
+        Tls::load(named(&own.certificate), client)
+    }
+
+    /// Reads the authorities, and a client's certificate and key.
+    pub(super) fn load(
+        authorities: Option<Named>,
+        client: Option<(Named, Named)>,
+    ) -> Result<Self, ConfigError> {
+        let roots = authorities.map(|(input, path)| roots(input, &path).map(Arc::new));
+        let identity = client.map(|(certificate, key)| identity(certificate, key).map(Arc::new));
+        Ok(Tls { roots: roots.transpose()?, identity: identity.transpose()? })
     }
 }
 
-fn roots(input: &'static str, path: &str) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+fn roots(input: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let certificates = certificates(input, path)?;
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
@@ -72,8 +83,8 @@ fn roots(input: &'static str, path: &str) -> Result<Vec<CertificateDer<'static>>
 }
 
 fn identity(
-    (of_certificate, certificate): (&'static str, String),
-    (of_key, path): (&'static str, String),
+    (of_certificate, certificate): Named,
+    (of_key, path): Named,
 ) -> Result<Identity, ConfigError> {
     let chain = certificates(of_certificate, &certificate)?;
     let pem = read(of_key, &path)?;
@@ -84,7 +95,7 @@ fn identity(
     CertifiedKey::from_der(chain.clone(), key.clone_key(), &default_provider()).map_err(
         |error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                file(of_key, &path, &format!("is not the key of {certificate}"))
+                file(of_key, &path, &format!("is not the key of {}", certificate.display()))
             }
             error => file(of_key, &path, &error),
         },
@@ -94,7 +105,7 @@ fn identity(
 
 fn certificates(
     input: &'static str,
-    path: &str,
+    path: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read(input, path)?)
         .collect::<Result<_, _>>()
@@ -105,13 +116,13 @@ fn certificates(
     Ok(certificates)
 }
 
-fn read(input: &'static str, path: &str) -> Result<Vec<u8>, ConfigError> {
+fn read(input: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes));
     read.map_err(|error| file(input, path, &error))?;
     Ok(bytes)
 }
 
-fn file(input: &'static str, path: &str, cause: &dyn std::fmt::Display) -> ConfigError {
-    ConfigError::File { input, path: path.to_owned(), cause: cause.to_string() }
+fn file(input: &'static str, path: &Path, cause: &dyn std::fmt::Display) -> ConfigError {
+    ConfigError::File { input, path: path.display().to_string(), cause: cause.to_string() }
 }

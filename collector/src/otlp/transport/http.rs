@@ -129,7 +129,8 @@ impl Http {
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&self.headers);
         }
-        let answer = request.config().timeout_global(Some(timeout)).build().send(body);
+        let bound = (timeout < Duration::MAX).then_some(timeout);
+        let answer = request.config().timeout_global(bound).build().send(body);
         match answer {
             Ok(answer) => {
                 let (parts, mut body) = answer.into_parts();

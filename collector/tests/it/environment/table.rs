@@ -209,7 +209,9 @@ const METRICS: &[Variable] = variables! {
         honoured("milliseconds for which a batch is tried; 0 is for ever", "4321", "give_up_after: 4.321s",
             NO_NUMBER);
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "`cumulative`", true,
-        ignored("metrics go out as their sources give them, which is `cumulative` for those of the host");
+        honoured("see `otlp::TemporalityPreference`; sums under `lowmemory` stay as they are, since they are asked for",
+            "delta", "temporality: Delta", &["x"]),
+        ["sums_become_what_came_since", "deltas_arrive_and_are_counted"];
     "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "`explicit_bucket_histogram`", false,
         ignored("who has values chooses between `ExplicitHistogram` and `ExponentialHistogram`");
 };
@@ -233,8 +235,8 @@ const OTLP: &[Variable] = variables! {
     "OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS", "none", true,
         honoured("as above", "x-key=1", "\"x-key\"", &["x-key"]), ["headers"];
     "OTEL_EXPORTER_OTLP_TIMEOUT", "10000", true,
-        honoured("milliseconds for one request", "4321", "timeout: 4.321s", &["-1", "x"]),
-        ["a_request_that_takes_too_long_is_retried"];
+        honoured("milliseconds for one request; 0: as long as its batch is tried", "4321", "timeout: 4.321s", &["-1", "x"]),
+        ["a_request_that_takes_too_long_is_retried", "a_request_without_a_limit_ends_with_the_shutdown"];
     "OTEL_EXPORTER_OTLP_‹SIGNAL›_TIMEOUT", "10000", true,
         honoured("as above", "4321", "timeout: 4.321s", &["-1", "x"]);
     "OTEL_EXPORTER_OTLP_PROTOCOL", "`http/protobuf`", true,
