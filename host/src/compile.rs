@@ -37,7 +37,7 @@ impl Observer {
         selection: &Selection,
         options: TraceOptions,
     ) -> Result<ObservedModule, Error> {
-        let (trace_id, parent, sampled) = trace_of(options.parent);
+        let (trace_id, parent, sampled) = trace_of(options.parent, &self.0.sampler);
         let sink = self.0.sink.as_ref().filter(|_| self.0.enabled && sampled);
         let Some(sink) = sink else { return ObservedModule::new(engine, wasm, selection) };
         let (scale, clock) = (Scale::new(), Clock::get());

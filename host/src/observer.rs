@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use observe_collector::Handle;
 use observe_collector::event::Metric;
+use observe_collector::sampling::Sampler;
 use wasmtime::Linker;
 
 use crate::Error;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) enabled: bool,
     pub(crate) sink: Option<Handle>,
     pub(crate) overhead: SharedOverhead,
+    pub(crate) sampler: Sampler,
     pub(crate) when_sampled: Option<Overhead>,
     pub(crate) min_duration: Duration,
     pub(crate) quotas: Quotas,
@@ -71,6 +73,7 @@ impl Observer {
             enabled: true,
             sink: None,
             overhead: SharedOverhead::new(Overhead::budget(5.0)),
+            sampler: Sampler::default(),
             when_sampled: None,
             min_duration: DEFAULT_MIN_DURATION,
             quotas: Quotas::default(),
@@ -158,11 +161,21 @@ impl Builder {
 
     /// Sets how much may be spent on observing a trace whose parent is sampled, such as
     /// [`Overhead::all`]: the traces that somebody will read are then whole. Without it they
-    /// are like others.
-    ///
-    /// A trace whose parent is there and not sampled sends no spans in any case.
+    /// are like others, and so are those that the [`sampler`](Builder::sampler) leaves out.
     pub fn when_sampled(mut self, overhead: Overhead) -> Self {
         self.0.when_sampled = Some(overhead);
+        self
+    }
+
+    /// Sets what decides, when a trace begins, whether its spans and log records are sent. Without
+    /// it that is [`Sampler::default`]: as the parent says, and always without a parent.
+    ///
+    /// What it decides is passed on as the flag `sampled` of [`Recorder::context`], and costs
+    /// nothing more: of a trace that is not sent no span is kept. Reports and metrics have it all the same.
+    /// A collector with the same sampler ([`observe_collector::Builder::sampler`]) takes what it
+    /// lets through, and tells the share on the spans.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.0.sampler = sampler;
         self
     }
 

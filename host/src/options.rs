@@ -46,7 +46,7 @@ impl TraceOptions {
     }
 
     /// Puts the root under a span of the embedder's, or of another process, if there is one. If
-    /// that is not sampled, no spans are sent.
+    /// that is not sampled, no spans are sent, unless the observer's sampler says otherwise.
     pub fn parent(mut self, parent: impl Into<Option<TraceContext>>) -> Self {
         self.parent = parent.into();
         self

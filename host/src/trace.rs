@@ -9,6 +9,7 @@ use observe_collector::event::{
     Attribute, Chunk, LogRecord, Severity, SpanDetail, SpanId, SpanNumber, SpanRecord, TraceId,
     TraceInfo,
 };
+use observe_collector::sampling::Sampler;
 use wasmtime::WasmBacktrace;
 
 use crate::clock::{Bias, Scale, Ticks};
@@ -121,11 +122,11 @@ impl Inner {
         self.suspended.reset();
         self.lost = Lost::default();
         let shared = Arc::clone(&self.shared);
+        let (trace_id, parent, sampled) = trace_of(options.parent, &shared.sampler);
         let own = options.overhead.or_else(|| {
-            let is_sampled = options.parent.is_some_and(|parent| parent.sampled);
+            let is_sampled = sampled && options.parent.is_some_and(|parent| parent.sampled);
             shared.when_sampled.filter(|_| is_sampled)
         });
-        let (trace_id, parent, sampled) = trace_of(options.parent);
         let min_duration = options.min_duration.unwrap_or(shared.min_duration);
         self.min_ticks = scale.ticks(u64::try_from(min_duration.as_nanos()).unwrap_or(u64::MAX));
         self.unexplained_ticks = scale.ticks(UNEXPLAINED_NANOS);
@@ -438,12 +439,14 @@ pub(crate) fn random() -> u64 {
 }
 
 /// The trace that stands under a span, or one of its own: its identity, that span, and whether it is
-/// recorded.
-pub(crate) fn trace_of(parent: Option<TraceContext>) -> (TraceId, Option<SpanId>, bool) {
-    match parent {
-        Some(parent) => (parent.trace_id, Some(parent.span_id), parent.sampled),
-        None => (random_trace_id(), None, true),
-    }
+/// sent.
+pub(crate) fn trace_of(
+    parent: Option<TraceContext>,
+    sampler: &Sampler,
+) -> (TraceId, Option<SpanId>, bool) {
+    let trace_id = parent.map_or_else(random_trace_id, |parent| parent.trace_id);
+    let is_sampled = sampler.is_sampled(trace_id, parent.map(|parent| parent.sampled));
+    (trace_id, parent.map(|parent| parent.span_id), is_sampled)
 }
 
 fn random_trace_id() -> TraceId {

@@ -233,6 +233,21 @@ fn a_variable_that_cannot_be_honoured_is_named() {
     let url = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
     let result = output(run().env(url.0, url.1).env("OTEL_EXPORTER_OTLP_PROTOCOL", "soap"), b"");
     assert_one_line(&result, &["OTEL_EXPORTER_OTLP_PROTOCOL", "soap", "http/protobuf"], "soap");
+    for (variable, value, advice) in [
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote", "traceidratio"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "number"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "some", "trace_based"),
+        ("OTEL_PROPAGATORS", "b3", "tracecontext"),
+        ("OTEL_TRACES_EXPORTER", "console", "otlp"),
+        ("OTEL_CONFIG_FILE", "otel.yaml", "unset"),
+    ] {
+        let result = output(run().env(url.0, url.1).env(variable, value), b"");
+        let named = if variable == "OTEL_CONFIG_FILE" { variable } else { value };
+        assert_one_line(&result, &[variable, named, advice], variable);
+        // They say how to send, and nothing is sent.
+        let result = output(run().env(variable, value), b"");
+        assert!(result.status.success(), "{variable}: {}", stderr(&result));
+    }
 }
 
 /// The program still runs, and the loss is counted and told.

@@ -12,6 +12,7 @@ mod hooks;
 mod instrument;
 mod memory;
 mod otlp;
+mod prometheus;
 mod remove;
 mod run;
 #[path = "../../instrumenter/tests/remove/same.rs"]

@@ -2,6 +2,7 @@
 //! it, and every field is what was recorded.
 
 mod beyond;
+mod environment;
 mod queue;
 mod sent;
 mod signals;

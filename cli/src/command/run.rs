@@ -2,6 +2,7 @@
 
 mod guest;
 mod interface;
+mod onward;
 mod report;
 mod signal;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use observe_collector::event::Attribute;
-use observe_collector::{Collector, DEFAULT_METRIC_INTERVAL, OnFull, Resource, Signal, otlp};
+use observe_collector::{Collector, Environment, OnFull, Resource, Signal, otlp};
 use observe_host::{Failure, ObservedModule, Observer, Overhead, TraceOptions};
 use observe_instrumenter::{Module, Plan, read_function_map};
 use wasmtime::Engine;
@@ -25,6 +26,7 @@ use crate::view::text::{clean, say};
 use crate::view::tree::CallTree;
 use crate::view::units::plural;
 use guest::{Ending, Host};
+use onward::Onward;
 
 pub(super) use report::delivery;
 
@@ -80,7 +82,8 @@ pub(crate) struct Opts {
     min_duration: Duration,
 
     /// Send spans, log records and metrics to this OTLP backend, as well as showing the spans.
-    /// OTEL_EXPORTER_OTLP_PROTOCOL, …_HEADERS and the like say how [default: what
+    /// OTEL_EXPORTER_OTLP_PROTOCOL, …_HEADERS and the like say how, OTEL_TRACES_SAMPLER and limits
+    /// how much [default: what
     /// OTEL_EXPORTER_OTLP_ENDPOINT says]
     #[arg(long, value_name = "URL", help_heading = "Trace")]
     otlp: Option<String>,
@@ -151,7 +154,6 @@ impl Opts {
             }
         };
         let tree = CallTree::default();
-        let interval = otlp.as_ref().map(otlp::Config::metric_interval);
         let endpoints: Vec<_> = Signal::ALL
             .iter()
             .filter_map(|signal| Some((*signal, otlp.as_ref()?.endpoint(*signal)?)))
@@ -160,7 +162,11 @@ impl Opts {
         if !self.quiet {
             collector = collector.exporter(Box::new(tree.clone()));
         }
+        // What the environment says of sampling and limits is for what is sent; the tree has it all.
+        let mut backend = None;
         if let Some(config) = otlp {
+            let environment = Environment::from_env()?;
+            let interval = config.metric_interval();
             let resource = resource
                 .with_default("service.name", input.stem())
                 .with_default("process.runtime.name", "wasmtime");
@@ -168,7 +174,13 @@ impl Opts {
                 Some(queue) => otlp::OtlpExporter::with_disk_queue(config, resource, queue),
                 None => otlp::OtlpExporter::new(config, resource),
             };
-            collector = collector.exporter(Box::new(exporter));
+            let sent = Collector::builder()
+                .on_full(OnFull::Block)
+                .environment(&environment)
+                .exporter(Box::new(exporter))
+                .start();
+            collector = collector.exporter(Box::new(Onward::new(sent.handle())));
+            backend = Some((sent, interval));
         }
         let collector = collector.start();
 
@@ -183,8 +195,10 @@ impl Opts {
             .sink(collector.handle())
             .exit_status(guest::exit_status)
             .build();
-        let totals = observer.clone();
-        collector.metrics(interval.unwrap_or(DEFAULT_METRIC_INTERVAL), move || totals.metrics());
+        if let Some((sent, interval)) = &backend {
+            let totals = observer.clone();
+            sent.metrics(*interval, move || totals.metrics());
+        }
         let mut host = Host::new(&engine, guest::wasi(&input, &self)?, &observer)?;
         host.check_imports(&interface, &input)?;
         let (module, coverage) = compile(&engine, &input, plain.as_ref(), &chosen)?;
@@ -207,7 +221,8 @@ impl Opts {
             Ending::Failed(error) => Some(Failure::new(&module, error)),
             _ => None,
         };
-        let delivery = collector.shutdown(DELIVERY);
+        collector.shutdown(DELIVERY);
+        let delivery = backend.map(|(sent, _)| sent.shutdown(DELIVERY)).unwrap_or_default();
         report::Shown {
             input: &input,
             coverage: &coverage,

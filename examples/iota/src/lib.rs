@@ -13,8 +13,9 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{DefaultBodyLimit, Multipart, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use observe_collector::Handle;
+use axum::routing::post;
+use observe_collector::propagation::Propagators;
+use observe_collector::{Collector, Handle};
 use observe_host::{Builder, Observer, Overhead, TraceContext, TraceOptions};
 use serde::Deserialize;
 use wasmtime_wasi::I32Exit;
@@ -61,24 +62,34 @@ pub fn observe(sink: Handle) -> Builder {
         .exit_status(|error| error.downcast_ref::<I32Exit>().map(|exit| exit.0))
 }
 
-/// The routes of this host, whose telemetry goes to `sink`.
+/// The collector of a host, which tells how it gets on until the end takes it.
+pub type Telemetry = Arc<RwLock<Option<Collector>>>;
+
+/// The routes of this host, whose callers tell of their traces in the forms of `propagators`.
 ///
 /// # Errors
 ///
 /// If wasmtime does not start, as on a platform that it does not know.
-pub fn app(observer: &Observer, sink: Handle, limits: Limits) -> wasmtime::Result<Router> {
+pub fn app(
+    observer: &Observer,
+    telemetry: &Telemetry,
+    propagators: Propagators,
+    limits: Limits,
+) -> wasmtime::Result<Router> {
     let host = Host::new(observer, limits)?;
-    let server = Server { host, guests: RwLock::default(), limits };
+    let server = Server { host, guests: RwLock::default(), propagators, limits };
+    let status = status::routes(observer.clone(), Arc::clone(telemetry));
     Ok(Router::new()
         .route("/upload", post(upload).layer(DefaultBodyLimit::max(limits.module_bytes)))
         .route("/run", post(run).layer(DefaultBodyLimit::max(limits.input_bytes)))
         .with_state(Arc::new(server))
-        .route("/health", get(async move || status::health(&sink.health()))))
+        .merge(status))
 }
 
 struct Server {
     host: Host,
     guests: RwLock<HashMap<String, Guest>>,
+    propagators: Propagators,
     limits: Limits,
 }
 
@@ -145,8 +156,12 @@ async fn run(
         Refusal(StatusCode::NOT_FOUND, format!("{name}: no such module, upload it first"))
     })?;
     // What is no `traceparent` is as if there were none, says the specification.
-    let parent: Option<TraceContext> =
-        headers.get("traceparent").and_then(|value| value.to_str().ok()?.parse().ok());
+    let carried = server.propagators.extract(&|name| {
+        let values: Result<Vec<_>, _> =
+            headers.get_all(name).iter().map(HeaderValue::to_str).collect();
+        values.ok().filter(|values| !values.is_empty()).map(|values| values.join(","))
+    });
+    let parent = carried.context.map(TraceContext::from);
     let options = TraceOptions::new(format!("run {name}")).parent(parent).tenant(name);
     let ran = server.host.run(&guest, options, input).await;
 

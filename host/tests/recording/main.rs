@@ -10,6 +10,7 @@ mod host;
 mod hostile;
 mod load;
 mod quotas;
+mod sampling;
 mod scripted;
 mod tenants;
 mod waiting;

@@ -57,6 +57,12 @@ fn the_decoder_gets_every_field_over_grpc_with_gzip() {
     straight_to_the_decoder(Way("grpc", "gzip"));
 }
 
+/// Rotel refuses a value that is empty in JSON, so there is no such way through it.
+#[test]
+fn the_decoder_gets_every_field_as_json() {
+    straight_to_the_decoder(Way("http/json", "none"));
+}
+
 fn through_a_collector(way: Way) {
     let folder = tempfile::tempdir().expect("a folder");
     let (captor, port) = capture(folder.path());
@@ -73,6 +79,9 @@ fn straight_to_the_decoder(way: Way) {
         if way.is_grpc() { grpc_capture(folder.path()) } else { capture(folder.path()) };
     deliver(way, port);
     captor.terminate();
+    // The decoder takes both forms as they come.
+    let first = std::fs::read(folder.path().join("1.bin")).expect("a request");
+    assert_eq!(first.starts_with(b"{"), way.0 == "http/json");
     check(folder.path());
 }
 

@@ -97,9 +97,20 @@ impl Shown<'_> {
         {
             *text += &format!("observe: not recorded: {}\n", told.lost);
         }
-        for exporter in self.delivery.exporters.iter().filter(|exporter| exporter.name == "otlp") {
+        let left_out = self.delivery.stage.spans.sampled_out;
+        for exporter in &self.delivery.exporters {
             for (signal, endpoint) in self.endpoints {
                 let counts = exporter.counts_of(*signal);
+                if *signal == Signal::Traces && left_out > 0 {
+                    if !quiet {
+                        let spans = plural(left_out, "span");
+                        *text += &format!("{endpoint}: {spans} left out by OTEL_TRACES_SAMPLER\n");
+                    }
+                    // Earlier runs may have left some to send.
+                    if counts.accepted == 0 {
+                        continue;
+                    }
+                }
                 let error = exporter.error_of(*signal);
                 *text += &delivery(*signal, endpoint, counts, error, quiet);
             }

@@ -13,6 +13,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
+use ureq::Body;
+use ureq::http::Response;
 
 /// Serves on a port of its own for as long as the runtime that it gives is kept.
 pub(crate) fn serve(app: Router, threads: usize) -> (Runtime, SocketAddr) {
@@ -81,14 +83,23 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+pub(crate) fn get(url: &str) -> Answer {
+    answer(agent().get(url).call().expect("an answer"))
+}
+
 pub(crate) fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut request = agent.post(url);
+    let mut request = agent().post(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let mut response = request.send(body).expect("an answer");
+    answer(request.send(body).expect("an answer"))
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
+fn answer(mut response: Response<Body>) -> Answer {
     let trace = response.headers().get("x-trace-id");
     Answer {
         status: response.status().as_u16(),

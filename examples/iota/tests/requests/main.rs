@@ -7,18 +7,19 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier, RwLock};
 use std::time::{Duration, Instant};
 
 use observe_collector::event::{MetricData, Number};
-use observe_collector::{Collector, Resource, otlp};
+use observe_collector::propagation::{Propagator, Propagators};
+use observe_collector::{Collector, Report, Resource, otlp};
 use observe_host::Observer;
-use observe_iota::{Limits, app, observe};
+use observe_iota::{Limits, Telemetry, app, observe};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use tokio::runtime::Runtime;
 
-use backend::{Answer, Backend, attribute, hex, post, serve, upload};
+use backend::{Answer, Backend, attribute, get, hex, post, serve, upload};
 
 const REQUESTS: usize = 64;
 
@@ -63,21 +64,41 @@ const WAITED: f64 = 0.04;
 struct Host {
     address: SocketAddr,
     backend: Backend,
-    collector: Collector,
+    telemetry: Telemetry,
     observer: Observer,
     _runtime: Runtime,
 }
 
 impl Host {
     fn new(limits: Limits) -> Self {
+        Host::told(Propagators::default(), limits)
+    }
+
+    fn told(propagators: Propagators, limits: Limits) -> Self {
         let backend = Backend::new();
         let config = otlp::Config::for_endpoint(&format!("http://{}", backend.address));
         let exporter = otlp::OtlpExporter::new(config.expect("a URL"), Resource::new());
         let collector = Collector::builder().exporter(Box::new(exporter)).start();
         let observer = observe(collector.handle()).min_duration(Duration::ZERO).build();
-        let (runtime, address) =
-            serve(app(&observer, collector.handle(), limits).expect("it starts"), 4);
-        Host { address, backend, collector, observer, _runtime: runtime }
+        let telemetry = Arc::new(RwLock::new(Some(collector)));
+        let app = app(&observer, &telemetry, propagators, limits).expect("it starts");
+        let (runtime, address) = serve(app, 4);
+        Host { address, backend, telemetry, observer, _runtime: runtime }
+    }
+
+    /// Has what was recorded so far arrive.
+    fn flush(&self) {
+        let collector = self.telemetry.read().expect("whole");
+        assert!(collector.as_ref().expect("not over").flush(Duration::from_secs(20)));
+    }
+
+    fn shutdown(&self) -> Report {
+        let collector = self.telemetry.write().expect("whole").take();
+        collector.expect("not over").shutdown(Duration::from_secs(20))
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        get(&format!("http://{}{path}", self.address))
     }
 
     fn with_moods(limits: Limits) -> Self {
@@ -98,7 +119,7 @@ impl Host {
         let parent = format!("00-{trace}-0102030405060708-01");
         let answer = self.run("moods", &[("traceparent", &parent)], mood.as_bytes());
         assert_eq!(answer.trace.as_ref(), Some(&trace));
-        assert!(self.collector.flush(Duration::from_secs(20)));
+        self.flush();
         let spans = self.backend.traces().remove(&trace).expect("it arrived");
         (answer, spans)
     }
@@ -127,7 +148,7 @@ impl Host {
             }
         });
 
-        assert!(self.collector.flush(Duration::from_secs(20)));
+        self.flush();
         let mut traces = self.backend.traces();
         assert_eq!(traces.len(), REQUESTS);
         let spans = (0..REQUESTS).map(|number| {
@@ -214,7 +235,7 @@ fn requests_at_one_time_are_traces_of_their_own() {
     assert_eq!(host.total("wasm.traces", "vowels"), REQUESTS as i64);
     assert_eq!(host.total("wasm.spans", "vowels"), all as i64);
     assert_eq!(host.total("wasm.events.lost", "vowels"), 0);
-    let report = host.collector.shutdown(Duration::from_secs(20));
+    let report = host.shutdown();
     let counts = report.exporters[0].counts;
     assert_eq!((counts.accepted, counts.delivered), (all as u64, all as u64), "{report:?}");
 }
@@ -336,6 +357,49 @@ fn a_malformed_traceparent_is_ignored() {
     assert!(own != trace && own.len() == 32, "{own}");
 }
 
+/// `OTEL_PROPAGATORS` may say that callers are not asked.
+#[test]
+fn a_parent_is_taken_in_the_forms_that_are_in_use() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let header = format!("00-{trace}-00f067aa0ba902b7-01");
+    for (forms, is_taken) in [(vec![Propagator::TraceContext], true), (Vec::new(), false)] {
+        let host = Host::told(Propagators::new(forms), Limits::default());
+        upload(host.address, "moods", "wasm", &wat::parse_str(MOODS).expect("valid"));
+        let answer = host.run("moods", &[("traceparent", &header)], b"");
+        assert_eq!(answer.trace.as_deref() == Some(trace), is_taken, "{:?}", answer.trace);
+    }
+}
+
+/// What Prometheus asks for is there, and adds up.
+#[test]
+fn metrics_tell_of_guests_and_of_the_collector() {
+    let host = Host::with_moods(Limits::default());
+    host.traced("b");
+    let (_, spans) = host.traced("waits");
+    let page = host.get("/metrics");
+    assert_eq!(page.status, 200);
+    let value = |series: &str| {
+        let mut lines = page.body.lines();
+        let line = lines.find(|line| {
+            let (name, labels) = line.split_once('{').unwrap_or((line, ""));
+            let (wanted, label) = series.split_once('{').unwrap_or((series, ""));
+            name == wanted && labels.contains(label)
+        });
+        let line = line.unwrap_or_else(|| panic!("no {series}: {}", page.body));
+        let value = line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok());
+        value.unwrap_or_else(|| panic!("{line}"))
+    };
+    assert_eq!(value("wasm_traces_total{wasm_tenant=\"moods\""), 2);
+    assert_eq!(value("wasm_failures_total{wasm_tenant=\"moods\""), 1);
+    let processed = value("otel_sdk_processor_span_processed_total");
+    assert!(processed > spans.len() as u64, "{}", page.body);
+    assert_eq!(value("otel_sdk_exporter_span_exported_total"), processed, "all were flushed");
+
+    host.shutdown();
+    let page = host.get("/metrics");
+    assert_eq!((page.status, &*page.body), (503, "the collector is busy or gone\n"));
+}
+
 /// A process that does not outlive its test.
 #[cfg(unix)]
 struct Process(std::process::Child);
@@ -359,16 +423,17 @@ fn health_tells_of_a_backend_that_is_away() {
         otlp::OtlpExporter::new(otlp::Config::for_endpoint(&url).expect("a URL"), Resource::new());
     let collector = Collector::builder().exporter(Box::new(exporter)).start();
     let observer = observe(collector.handle()).build();
-    let app = app(&observer, collector.handle(), Limits::default()).expect("it starts");
-    let (_runtime, address) = serve(app, 2);
+    let telemetry = Arc::new(RwLock::new(Some(collector)));
+    let app = app(&observer, &telemetry, Propagators::default(), Limits::default());
+    let (_runtime, address) = serve(app.expect("it starts"), 2);
     upload(address, "moods", "wasm", &wat::parse_str(MOODS).expect("valid"));
     assert_eq!(post(&format!("http://{address}/run?name=moods"), &[], b"x").status, 200);
 
     let end = Instant::now() + Duration::from_secs(20);
     let told = loop {
-        collector.flush(Duration::from_millis(20));
-        let mut answer = ureq::get(format!("http://{address}/health")).call().expect("status 200");
-        let told = answer.body_mut().read_to_string().expect("text");
+        let collector = telemetry.read().expect("whole");
+        collector.as_ref().expect("not over").flush(Duration::from_millis(20));
+        let told = get(&format!("http://{address}/health")).body;
         if told.contains("waiting for") || Instant::now() > end {
             break told;
         }
@@ -399,7 +464,7 @@ fn the_commands_of_the_readme_do_what_it_says() {
 
     let readme = include_str!("../../README.md");
     let commands: Vec<_> = readme.lines().filter(|line| line.starts_with("curl ")).collect();
-    let [upload, run, health] = commands[..] else { panic!("not three commands: {commands:?}") };
+    let [upload, run, health, metrics] = commands[..] else { panic!("not four: {commands:?}") };
     let curl = |command: &str| {
         assert!(command.contains("localhost:8080"), "{command}");
         let command = command.replace("localhost:8080", address);
@@ -425,6 +490,12 @@ fn the_commands_of_the_readme_do_what_it_says() {
         assert!(readme.contains(&line), "the README says otherwise: {health}");
     }
 
+    let page = curl(metrics);
+    for metric in ["wasm_traces_total", "otel_sdk_exporter_span_exported_total"] {
+        assert!(page.contains(&format!("\n{metric}{{")), "no {metric}: {page}");
+        assert!(readme.contains(metric), "the README does not name {metric}");
+    }
+
     let interrupted = Command::new("kill").args(["-INT", &iota.0.id().to_string()]).status();
     assert!(interrupted.is_ok_and(|status| status.success()));
     assert!(iota.0.wait().expect("it ends").success());
@@ -434,4 +505,18 @@ fn the_commands_of_the_readme_do_what_it_says() {
     let spans = &traces[trace.expect("a trace")];
     assert_eq!(told, format!("{0} of {0} spans delivered\n", spans.len()));
     assert_eq!(named(spans, "run vowels").parent_span_id, b"");
+}
+
+/// It says what is wrong with the environment, instead of starting.
+#[test]
+fn a_variable_that_makes_no_sense_is_named() {
+    let mut iota = Command::new(env!("CARGO_BIN_EXE_iota"));
+    iota.arg("127.0.0.1:0").env("OTEL_TRACES_SAMPLER", "some");
+    // With it, errors have the way that they took in the program.
+    iota.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
+    let ended = iota.output().expect("it starts");
+    let told = String::from_utf8(ended.stderr).expect("text");
+    assert!(!ended.status.success());
+    assert!(told.starts_with("Error: OTEL_TRACES_SAMPLER: `some` is not supported"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
 }
