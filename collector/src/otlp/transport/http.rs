@@ -1,5 +1,7 @@
 //! OTLP over HTTP/1.1: a POST for each batch.
 
+mod addresses;
+
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,8 +13,10 @@ use ureq::http::header::{
 };
 use ureq::http::{HeaderValue, StatusCode, Uri};
 use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, Error};
 
+use self::addresses::{Addresses, Recent};
 use super::compress::Compressor;
 use super::{MAX_BODY, Receiver, describe_io, describe_tls, one_line};
 use crate::otlp::config::{Protocol, SignalConfig, Tls};
@@ -24,6 +28,7 @@ use crate::otlp::response;
 pub(crate) struct Http {
     receiver: Receiver,
     agent: Agent,
+    addresses: Recent,
     endpoint: Uri,
     headers: HeaderMap,
     timeout: Duration,
@@ -102,9 +107,12 @@ impl Http {
             #[cfg(feature = "http-json")]
             json: Vec::new(),
         };
+        let addresses = Addresses::default();
+        let recent = addresses.recent();
         Http {
             receiver: Receiver { label: config.endpoint.to_string(), signal: config.signal },
-            agent: agent.build().new_agent(),
+            agent: Agent::with_parts(agent.build(), DefaultConnector::default(), addresses),
+            addresses: recent,
             endpoint: config.endpoint.clone(),
             headers,
             timeout: config.timeout,
@@ -137,6 +145,7 @@ impl Http {
                 self.judge(parts.status, &parts.headers, &mut body)
             }
             Err(error) => {
+                self.addresses.forget();
                 let text = self.receiver.error(&describe(&error, timeout));
                 if is_permanent(&error) {
                     Outcome::Refused { error: text }
