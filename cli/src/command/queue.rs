@@ -1,5 +1,6 @@
 //! `observe queue`: what waits in the directory of a disk queue, and sending it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -45,7 +46,8 @@ struct Ls {
 
 /// Send what waits in a directory
 ///
-/// What the backend takes or refuses for good is removed; the rest stays.
+/// What the backend takes or refuses for good is removed; the rest stays. Set the variables that the run
+/// had: a backend that misses a token in OTEL_EXPORTER_OTLP_HEADERS refuses all for good.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   observe queue drain /var/lib/app/queue --otlp http://localhost:4318
@@ -171,6 +173,9 @@ impl Drain {
             exporter.flush(Instant::now() + self.timeout);
         }
         exporter.shutdown(Instant::now());
+        let left_alone = DiskQueue::contents(&self.dir)?
+            .into_iter()
+            .filter(|of| of.items > 0 && endpoints.iter().all(|(signal, _)| *signal != of.signal));
         let (mut text, mut all) = (String::new(), Counts::default());
         for (signal, endpoint) in &endpoints {
             let counts = exporter.counts_of(*signal).unwrap_or_default();
@@ -181,6 +186,12 @@ impl Drain {
                 let error = exporter.last_error_of(*signal);
                 text += &delivery(*signal, endpoint, &counts, error.as_deref(), false);
             }
+        }
+        for of in left_alone {
+            all.accepted += of.items;
+            let (signal, items) = (name(of.signal), count(of.items));
+            let what = of.signal.items();
+            text += &format!("observe: {items} {what} wait, but {signal} are set not to be sent\n");
         }
         if all.accepted == 0 {
             text += &format!("{}: nothing waits\n", clean(&self.dir.display().to_string()));
@@ -197,6 +208,13 @@ impl Drain {
 /// A line on a directory that keeps what was not delivered, with the command that delivers it.
 pub(crate) fn kept(dir: &Path, otlp: Option<&str>) -> String {
     let dir = clean(&dir.display().to_string()).into_owned();
-    let otlp = otlp.map(|url| format!(" --otlp {}", clean(url))).unwrap_or_default();
-    format!("observe: kept in {dir}; to deliver it: observe queue drain {dir}{otlp}\n")
+    let otlp = otlp.map(|url| format!(" --otlp {}", quoted(&clean(url)))).unwrap_or_default();
+    let quoted = quoted(&dir);
+    format!("observe: kept in {dir}; to deliver it: observe queue drain {quoted}{otlp}\n")
+}
+
+/// For a shell, as one word.
+fn quoted(text: &str) -> Cow<'_, str> {
+    // No text with a NUL comes from a command line.
+    shlex::try_quote(text).unwrap_or(Cow::Borrowed(text))
 }

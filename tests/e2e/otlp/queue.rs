@@ -32,7 +32,7 @@ fn waiting(dir: &Path) -> u64 {
 #[test]
 fn what_a_run_cannot_deliver_is_kept_and_sent_later() {
     let folder = TempDir::new().expect("a folder");
-    let dir = folder.path().join("queue");
+    let dir = folder.path().join("a queue");
     let away = format!("http://127.0.0.1:{}", free_port());
     for runs in 1..3 {
         let result = run(&dir, &away);
@@ -40,7 +40,7 @@ fn what_a_run_cannot_deliver_is_kept_and_sent_later() {
         assert!(result.status.success(), "the guest's own status");
         let said = stderr(&result);
         let kept = format!(
-            "observe: kept in {0}; to deliver it: observe queue drain {0} --otlp {away}\n",
+            "observe: kept in {0}; to deliver it: observe queue drain '{0}' --otlp {away}\n",
             dir.display()
         );
         assert_eq!(said.matches(&kept).count(), 1, "{said}");
@@ -51,6 +51,18 @@ fn what_a_run_cannot_deliver_is_kept_and_sent_later() {
     let result = queue("drain", &dir, &["--otlp", &away, "--timeout", "200ms"]);
     assert_eq!(result.status.code(), Some(3), "{}", stderr(&result));
     assert!(stderr(&result).contains("observe: kept in "), "{}", stderr(&result));
+    assert_eq!(waiting(&dir), spans);
+
+    // What is set not to be sent is no reason to say that nothing waits.
+    let mut only_logs = observe();
+    only_logs.args(["queue", "drain"]).arg(&dir).env("OTEL_TRACES_EXPORTER", "none");
+    let result = output(
+        only_logs.env("OTEL_EXPORTER_OTLP_ENDPOINT", &away).env("OTEL_METRICS_EXPORTER", "none"),
+        b"",
+    );
+    assert_eq!(result.status.code(), Some(3), "{}", stderr(&result));
+    let said = stderr(&result);
+    assert!(said.contains("spans wait, but traces are set not to be sent"), "{said}");
     assert_eq!(waiting(&dir), spans);
 
     let received = TempDir::new().expect("a folder");
