@@ -2,11 +2,8 @@
 
 mod error;
 mod protocol;
-#[cfg_attr(
-    not(all(test, feature = "grpc")),
-    expect(dead_code, reason = "for the documentation, which a test writes")
-)]
-pub(crate) mod table;
+#[cfg(all(test, feature = "grpc"))]
+mod table;
 mod tls;
 mod url;
 mod variables;
@@ -176,7 +173,8 @@ impl Config {
         Self::with_endpoints(endpoint, lookup)
     }
 
-    /// The URL that batches of a signal are posted to; `None` if it is not sent.
+    /// The URL that batches of a signal are posted to, for people: of a query, which may hold a key,
+    /// it says no more than `?…`. `None` if the signal is not sent.
     pub fn endpoint(&self, signal: Signal) -> Option<String> {
         self.of(signal).map(SignalConfig::shown_endpoint)
     }
@@ -330,9 +328,10 @@ impl SignalConfig {
         })
     }
 
-    /// Where batches go, for people: without the path of the root, which gRPC does not have.
+    /// Where batches go, for people: without what a query says, and without the path of the root,
+    /// which gRPC does not have.
     pub(crate) fn shown_endpoint(&self) -> String {
-        let shown = self.endpoint.to_string();
+        let shown = url::shown(&self.endpoint.to_string());
         match self.protocol.is_grpc() {
             true => shown.trim_end_matches('/').to_owned(),
             false => shown,
