@@ -427,6 +427,19 @@ fn a_folded_span_leaves_its_logs_to_the_next_above() {
 }
 
 #[test]
+fn logs_that_come_late_find_the_span_above_a_folded_one() {
+    let spans = vec![
+        span(2, Some(1), 10, 11, false),
+        span(1, Some(0), 10, 20, false),
+        span(0, None, 0, 100, false),
+    ];
+    let chunk = |spans, logs| Chunk { trace: trace(1), spans, logs };
+    let chunks = vec![chunk(spans, vec![log(2)]), chunk(Vec::new(), vec![log(2), log(1)])];
+    let (sink, _) = run(Plan { cap: Some(2), ..Plan::default() }, chunks);
+    assert_eq!(sink.logs[&1], [1, 1, 1].map(|number| Some(SpanNumber(number))));
+}
+
+#[test]
 fn what_was_folded_is_told_on_the_span_above() {
     let mut told = Vec::new();
     let spans = vec![
@@ -469,5 +482,40 @@ fn what_is_held_of_a_trace_is_bounded_by_its_cap() {
         stage.push(now, chunk, &mut |_| panic!("there is room"));
         assert!(stage.report().spans.held <= 100);
         assert!(stage.hold.as_ref().is_some_and(|hold| hold.parents_known() <= 5_000));
+    }
+}
+
+/// Traces of deep recursion: each call is absent for as long as those in it end.
+#[test]
+fn what_is_remembered_of_traces_is_bounded_however_deep_they_are() {
+    const DEPTH: u32 = 600;
+    for has_root in [true, false] {
+        let mut stage = Stage::new(Plan { cap: Some(1_000), ..Plan::default() }).expect("a stage");
+        let now = Instant::now();
+        for id in 0..2_000 {
+            let trace = trace(id);
+            // In the order of a host whose chunks hold a few calls each.
+            for first in (0..DEPTH).step_by(50) {
+                let spans = (first..first + 50).map(|n| {
+                    let number = 2 * (DEPTH - n);
+                    span(number, Some(number - 1), 0, n.into(), false)
+                });
+                let (trace, spans) = (Arc::clone(&trace), spans.collect());
+                stage.push(now, Chunk { trace, spans, logs: vec![log(first)] }, &mut |_| {});
+            }
+            if has_root {
+                let spans = vec![span(0, None, 0, 9_000, false)];
+                let trace = Arc::clone(&trace);
+                stage.push(now, Chunk { trace, spans, logs: Vec::new() }, &mut |_| {});
+            }
+            if id % 100 == 0 {
+                let (held, remembered) = stage.hold.as_ref().expect("a hold").bytes();
+                assert!(held <= 64 << 20, "{held}");
+                assert!(remembered <= 16 << 20, "{remembered}");
+                if has_root {
+                    assert!(remembered <= 256 * (id as usize + 1), "{remembered} of {id}");
+                }
+            }
+        }
     }
 }

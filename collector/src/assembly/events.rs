@@ -123,14 +123,14 @@ pub struct Folded {
 
 impl Folded {
     /// Adds others to these.
-    pub(super) fn add(&mut self, other: Folded) {
+    pub(crate) fn add(&mut self, other: Folded) {
         self.spans = self.spans.saturating_add(other.spans);
         self.errors = self.errors.saturating_add(other.errors);
         self.nanos = self.nanos.saturating_add(other.nanos);
     }
 
     /// What the span they belong to says of them.
-    pub(super) fn attributes(self) -> impl Iterator<Item = Attribute> {
+    pub(crate) fn attributes(self) -> impl Iterator<Item = Attribute> {
         let int = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let spans =
             (self.spans > 0).then(|| Attribute::new("observe.folded.spans", int(self.spans)));

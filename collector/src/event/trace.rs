@@ -116,6 +116,12 @@ impl TraceInfo {
         }
     }
 
+    /// What a span of this trace is called; `None` if nothing names it.
+    pub(crate) fn name_of<'a>(&'a self, span: &'a SpanRecord) -> Option<&'a str> {
+        let own = span.detail.as_ref().and_then(|detail| detail.name.as_deref());
+        own.or_else(|| Some(self.symbols.get(span.symbol?)?.name.as_str()))
+    }
+
     /// The flags that all spans and log records of the trace have.
     pub fn trace_flags(&self) -> TraceFlags {
         let inherited = self.parent.as_ref().map_or(0, |parent| parent.trace_flags.0);

@@ -3,11 +3,8 @@
 mod builder;
 mod error;
 mod protocol;
-#[cfg_attr(
-    not(all(test, feature = "grpc")),
-    expect(dead_code, reason = "for the documentation, which a test writes")
-)]
-pub(crate) mod table;
+#[cfg(all(test, feature = "grpc"))]
+mod table;
 mod temporality;
 mod tls;
 mod url;
@@ -214,7 +211,8 @@ impl Config {
         ConfigBuilder::new()
     }
 
-    /// The URL that batches of a signal are posted to; `None` if it is not sent.
+    /// The URL that batches of a signal are posted to, for people: of a query, which may hold a key,
+    /// it says no more than `?…`. `None` if the signal is not sent.
     pub fn endpoint(&self, signal: Signal) -> Option<String> {
         self.of(signal).map(SignalConfig::shown_endpoint)
     }
@@ -377,9 +375,10 @@ impl SignalConfig {
         })
     }
 
-    /// Where batches go, for people: without the path of the root, which gRPC does not have.
+    /// Where batches go, for people: without what a query says, and without the path of the root,
+    /// which gRPC does not have.
     pub(crate) fn shown_endpoint(&self) -> String {
-        let shown = self.endpoint.to_string();
+        let shown = url::shown(&self.endpoint.to_string());
         match self.protocol.is_grpc() {
             true => shown.trim_end_matches('/').to_owned(),
             false => shown,

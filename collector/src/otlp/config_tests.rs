@@ -89,7 +89,8 @@ fn endpoints_of_the_environment() {
         assert_eq!(endpoints(&config), expected.map(Some), "{base}");
     }
     let with_query = config(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://host/?key=1")]);
-    assert_eq!(with_query.endpoint(Signal::Logs).as_deref(), Some("https://host/v1/logs?key=1"));
+    let logs = with_query.of(Signal::Logs).expect("logs are sent");
+    assert_eq!(logs.endpoint, "https://host/v1/logs?key=1");
 }
 
 #[test]
@@ -179,6 +180,18 @@ fn bad_endpoints_are_refused_up_front() {
             assert!(message.contains(expected), "{url}: {message}");
             assert!(!message.contains("secret"), "{message}");
         }
+    }
+}
+
+#[test]
+fn what_a_query_says_is_not_shown() {
+    let given = "https://host/in?api-key=secret";
+    let own = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", given)];
+    assert_eq!(endpoints(&config(&own))[0].as_deref(), Some("https://host/in?…"));
+    assert_eq!(traces(&own).endpoint, given);
+    for bad in ["host/in?api-key=secret", "http:///?api-key=secret", "http://h:0/?key=secret"] {
+        let text = message(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", bad)]);
+        assert!(text.contains("?…") && !text.contains("secret"), "{text}");
     }
 }
 

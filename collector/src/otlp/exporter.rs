@@ -26,7 +26,9 @@ const PART: usize = 512;
 /// A request that the receiver answers with 429, 502, 503 or 504, over gRPC with one of the
 /// [retryable codes], or that fails with the connection, is sent again, with exponential backoff or
 /// after the time the receiver asks for (`Retry-After`, `RetryInfo`), for up to five minutes. So a
-/// receiver whose answer was lost may get a batch twice. All else is final. Redirects are not
+/// receiver whose answer was lost may get a batch twice. An answer that is not HTTP, or not HTTP/2
+/// over gRPC, counts as a connection that failed, since a proxy may give one while the receiver
+/// starts again; the error says what was there instead. All else is final. Redirects are not
 /// followed. HTTP goes through the proxies of the environment, gRPC does not.
 ///
 /// [retryable codes]: https://opentelemetry.io/docs/specs/otlp/#failures

@@ -138,6 +138,11 @@ mod tests {
     fn what_is_malformed_is_left_out_and_the_last_of_a_key_counts() {
         let baggage = Baggage::read("a=1,b,=2,c=%zz,d d=3,a=4,e=5;\u{7f}");
         assert_eq!(baggage.to_string(), "a=4");
+        for text in ["a=1;p=\r\nEvil: 2", "\r\nEvil: a=1", "a=1;\u{a0}p\nq"] {
+            assert_eq!(Baggage::read(text), Baggage::default(), "{text:?}");
+        }
+        // What is around an entry is not carried.
+        assert_eq!(Baggage::read("a=1,\r\nb=2\r\n;\r\np").to_string(), "a=1,b=2;p");
         assert!(!Baggage::default().set("a=b", "1"));
     }
 

@@ -36,15 +36,20 @@ impl RemoteContext {
     }
 }
 
-/// A `tracestate` as it is, unless it cannot be one.
+/// A `tracestate` as it is, unless it cannot be one. It goes out again in a header, so what is
+/// between the members is looked at, too: a line break there would begin another header.
 fn read_state(text: String) -> Option<String> {
+    let text = text.trim();
     let members = || text.split(',').map(str::trim).filter(|member| !member.is_empty());
     let is_valid = |member: &str| {
         let pair = member.split_once('=');
         pair.is_some_and(|(key, value)| !key.is_empty() && !value.is_empty())
             && member.bytes().all(|byte| matches!(byte, b' '..=b'~'))
     };
-    (members().count() <= MAX_MEMBERS && members().all(is_valid)).then(|| text.trim().to_owned())
+    let is_valid = text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
+        && members().count() <= MAX_MEMBERS
+        && members().all(is_valid);
+    is_valid.then(|| text.to_owned())
 }
 
 impl FromStr for RemoteContext {
@@ -141,8 +146,13 @@ mod tests {
         };
         assert_eq!(state(" ot=th:c,vendor@x=1 "), "ot=th:c,vendor@x=1");
         assert_eq!(state("a=1,,b=2"), "a=1,,b=2");
-        for malformed in ["a", "=1", "a=", "a=ü", "a=1\r\nb: 2", &["a=1"; 33].join(",")] {
+        assert_eq!(state("a=1 ,\t b=2\r\n"), "a=1 ,\t b=2");
+        for malformed in ["a", "=1", "a=", "a=ü", "a=1\r\nb: 2", "a=1\t2", &["a=1"; 33].join(",")]
+        {
             assert_eq!(state(malformed), "", "{malformed}");
+        }
+        for between in ["a=1,\r\nEvil: b=2", "a=1\n,b=2", "a=1,\u{a0}b=2", "a=1,\r\n,b=2"] {
+            assert_eq!(state(between), "", "{between:?}");
         }
     }
 }

@@ -1,61 +1,30 @@
 //! The cap on the spans of one trace: the largest and the failed stay, the others become counts.
 
+mod absent;
+mod late;
+mod moved;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::mem;
 
-use super::numbers::{NumberMap, NumberSet};
+use self::absent::{Absent, Known};
+use self::late::tell;
+use self::moved::Moved;
+use super::numbers::{NumberMap, table_bytes};
 use super::weight::span_bytes;
-use crate::event::{Attribute, LogRecord, SpanNumber, SpanRecord, Status};
+use crate::assembly::Folded;
+use crate::event::{LogRecord, SpanNumber, SpanRecord, Status};
 
-/// Parents that have not come yet and of which nothing but folded spans is known, beyond the cap.
-/// In a host's trace they are the calls that are open, of which there are few.
-const MAX_ABSENT: usize = 4_096;
+pub(super) use self::late::Late;
 
-/// What was folded into a span.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Folded {
-    /// Spans, those folded into folded spans included.
-    spans: u64,
-    /// How many of them failed.
-    failed: u64,
-    /// How long those took that stood directly under the span or under nothing that was kept.
-    nanos: u64,
-}
-
-impl Folded {
-    fn add(&mut self, other: Folded) {
-        self.spans += other.spans;
-        self.failed += other.failed;
-        self.nanos = self.nanos.saturating_add(other.nanos);
-    }
-
-    fn plus(mut self, other: Folded) -> Self {
-        self.add(other);
-        self
-    }
-
-    /// What a span that is folded leaves to its parent.
-    fn of(span: &SpanRecord, within: Folded) -> Self {
-        Folded {
-            spans: within.spans + 1,
-            failed: within.failed + u64::from(span.status == Status::Error),
-            // Those within it took part of its own time.
-            nanos: nanos(span),
-        }
-    }
-
-    fn tell(self, span: &mut SpanRecord) {
-        if self.spans == 0 {
-            return;
-        }
-        let int = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let attributes = &mut span.detail.get_or_insert_default().attributes;
-        attributes.push(Attribute::new("observe.folded.spans", int(self.spans)));
-        attributes.push(Attribute::new("observe.folded.time", self.nanos as f64 / 1e9));
-        if self.failed > 0 {
-            attributes.push(Attribute::new("observe.folded.errors", int(self.failed)));
-        }
+/// What a span that is folded leaves to its parent.
+fn of(span: &SpanRecord, within: Folded) -> Folded {
+    Folded {
+        spans: within.spans + 1,
+        errors: within.errors + u64::from(span.status == Status::Error),
+        // Those within it took part of its own time.
+        nanos: nanos(span),
     }
 }
 
@@ -79,13 +48,6 @@ struct Node {
     folded: Folded,
 }
 
-/// What is known of a span before it comes, which is after those under it.
-#[derive(Default)]
-struct Absent {
-    children: u32,
-    folded: Folded,
-}
-
 /// The spans of one trace, of which at most so many are held.
 ///
 /// One with kept spans under it is never folded, so that what is kept is always a tree. Of the others,
@@ -94,18 +56,13 @@ struct Absent {
 pub(super) struct Fold {
     cap: usize,
     held: NumberMap<Node>,
-    absent: NumberMap<Absent>,
+    absent: Absent,
     /// Held spans without kept spans under them, the least first, and some that are no more.
     leaves: BinaryHeap<Reverse<Rank>>,
+    /// Of held spans.
     bytes: usize,
     came: u64,
-    gone_out: usize,
-    /// Of spans whose parents nobody knows any more.
-    stray: Folded,
-    /// Spans in which something was logged.
-    logged: NumberSet,
-    /// Of folded ones, under which span each stood.
-    moved: NumberMap<Option<SpanNumber>>,
+    moved: Moved,
 }
 
 impl Fold {
@@ -113,29 +70,26 @@ impl Fold {
         Fold {
             cap,
             held: NumberMap::default(),
-            absent: NumberMap::default(),
+            absent: Absent::new(cap),
             leaves: BinaryHeap::new(),
             bytes: 0,
             came: 0,
-            gone_out: 0,
-            stray: Folded::default(),
-            logged: NumberSet::default(),
-            moved: NumberMap::default(),
+            moved: Moved::default(),
         }
     }
 
     /// Takes note of a log record, which must come before its span.
     pub(super) fn log(&mut self, log: &LogRecord) {
-        self.logged.extend(log.span);
+        self.moved.log(log);
     }
 
     /// Adds a span, for which another may be folded.
     pub(super) fn push(&mut self, span: SpanRecord) {
-        let Absent { children, folded } = self.absent.remove(&span.number).unwrap_or_default();
+        let Known { children, folded } = self.absent.remove(span.number);
         if self.held.contains_key(&span.number) {
             // Told twice: the second goes into the first.
             let number = span.number;
-            return self.count_into(Some(number), Folded::of(&span, folded));
+            return self.count_into(Some(number), of(&span, folded));
         }
         if children == 0 && self.held.len() >= self.cap && self.is_least(&span) {
             return self.fold(&span, folded);
@@ -152,53 +106,28 @@ impl Fold {
         }
     }
 
-    /// Gives a span of a trace that went out before its end: what is left of the cap is for
-    /// those, and parents of what went out are never folded.
-    pub(super) fn push_late(&mut self, mut span: SpanRecord) -> Option<SpanRecord> {
-        let Absent { children, folded } = self.absent.remove(&span.number).unwrap_or_default();
-        if children == 0 && self.gone_out >= self.cap {
-            self.fold(&span, folded);
-            return None;
-        }
-        self.gone_out += 1;
-        self.adopt(span.parent);
-        let stray =
-            if span.parent.is_none() { mem::take(&mut self.stray) } else { Folded::default() };
-        folded.plus(stray).tell(&mut span);
-        Some(span)
-    }
-
-    /// Takes all held spans, when log records have been asked for theirs, in the order in which they came, with the counts of what was folded.
-    pub(super) fn take(&mut self) -> Vec<SpanRecord> {
+    /// All held spans, in the order in which they came, with the counts of what was folded, and what
+    /// has to be known when more of the trace comes.
+    pub(super) fn release(mut self) -> (Vec<SpanRecord>, Late) {
         let mut nodes: Vec<_> = mem::take(&mut self.held).into_values().collect();
         nodes.sort_unstable_by_key(|node| node.order);
         if let Some(root) = nodes.iter_mut().find(|node| node.span.parent.is_none()) {
             // The trace is over, so whose parent has not come is an orphan.
-            self.absent.drain().for_each(|(_, absent)| self.stray.add(absent.folded));
-            root.folded.add(mem::take(&mut self.stray));
+            root.folded.add(self.absent.take_all());
         }
-        (self.leaves, self.bytes) = (BinaryHeap::new(), 0);
-        (self.logged, self.moved) = (NumberSet::default(), NumberMap::default());
-        self.gone_out += nodes.len();
         let told = |mut node: Node| {
-            node.folded.tell(&mut node.span);
+            tell(node.folded, &mut node.span);
             node.span
         };
-        nodes.into_iter().map(told).collect()
+        let spans: Vec<_> = nodes.into_iter().map(told).collect();
+        let late = Late::new(spans.len(), self.absent, self.moved);
+        (spans, late)
     }
 
     /// The span under which a log record is told: that in which it was written or, where that was
     /// folded, the next one above.
     pub(super) fn span_of_log(&self, number: SpanNumber) -> Option<SpanNumber> {
-        let mut number = number;
-        // Spans that stand under one another lead nowhere.
-        for _ in 0..=self.moved.len() {
-            match self.moved.get(&number) {
-                Some(parent) => number = (*parent)?,
-                None => return Some(number),
-            }
-        }
-        None
+        self.moved.span_of_log(number)
     }
 
     /// How many spans are held.
@@ -206,9 +135,13 @@ impl Fold {
         self.held.len()
     }
 
-    /// What they take.
+    /// What they take, and what is known of others.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        let leaves = self.leaves.capacity() * size_of::<Reverse<Rank>>();
+        let nodes = table_bytes::<(SpanNumber, Node)>(self.held.capacity());
+        // The spans themselves are counted with what they have.
+        let nodes = nodes.saturating_sub(self.held.len() * size_of::<SpanRecord>());
+        self.bytes + nodes + leaves + self.absent.bytes() + self.moved.bytes()
     }
 
     /// A held span.
@@ -253,7 +186,7 @@ impl Fold {
                 self.tidy_leaves();
             }
         } else if let Some(parent) = parent {
-            self.disown(parent);
+            self.absent.disown(parent);
         }
         self.fold(&node.span, node.folded);
     }
@@ -267,37 +200,16 @@ impl Fold {
         }
     }
 
-    /// Notes that a span under one that has not come is kept no more.
-    fn disown(&mut self, parent: SpanNumber) {
-        let is_full = self.is_full_of_absent();
-        let Some(above) = self.absent.get_mut(&parent) else { return };
-        above.children = above.children.saturating_sub(1);
-        if above.children == 0 && (above.folded.spans == 0 || is_full) {
-            self.stray.add(above.folded);
-            self.absent.remove(&parent);
-        }
-    }
-
     /// Makes a count of a span that is not held.
     fn fold(&mut self, span: &SpanRecord, within: Folded) {
-        if self.logged.remove(&span.number) {
-            self.moved.insert(span.number, span.parent);
-            self.logged.extend(span.parent);
-        }
-        self.count_into(span.parent, Folded::of(span, within));
+        self.moved.fold(span);
+        self.count_into(span.parent, of(span, within));
     }
 
     fn count_into(&mut self, parent: Option<SpanNumber>, folded: Folded) {
-        let place = match parent {
-            Some(parent) => match self.held.get_mut(&parent) {
-                Some(node) => Some(&mut node.folded),
-                None => self.absent(parent).map(|absent| &mut absent.folded),
-            },
-            None => None,
-        };
-        match place {
-            Some(place) => place.add(folded),
-            None => self.stray.add(folded),
+        match parent.and_then(|parent| self.held.get_mut(&parent)) {
+            Some(node) => node.folded.add(folded),
+            None => self.absent.count_into(parent, folded),
         }
     }
 
@@ -306,19 +218,7 @@ impl Fold {
         let Some(parent) = parent else { return };
         match self.held.get_mut(&parent) {
             Some(above) => above.children += 1,
-            None => self.absent.entry(parent).or_default().children += 1,
+            None => self.absent.adopt(parent),
         }
-    }
-
-    /// What is known of a parent that has not come; `None` if too many have not.
-    fn absent(&mut self, parent: SpanNumber) -> Option<&mut Absent> {
-        if self.is_full_of_absent() && !self.absent.contains_key(&parent) {
-            return None;
-        }
-        Some(self.absent.entry(parent).or_default())
-    }
-
-    fn is_full_of_absent(&self) -> bool {
-        self.absent.len() >= self.cap.saturating_add(MAX_ABSENT)
     }
 }

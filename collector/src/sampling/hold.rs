@@ -116,8 +116,8 @@ impl Hold {
             return;
         }
         let key = Key::of(&chunk.trace);
-        if let Some(decision) = self.decided.get_mut(&key) {
-            return late(chunk, decision, report, out);
+        if self.decided.contains(&key) {
+            return self.decided.update(&key, |decision| late(chunk, decision, report, out));
         }
         let is_new = !self.traces.contains_key(&key);
         if is_new {
@@ -186,6 +186,12 @@ impl Hold {
     #[cfg(test)]
     pub(crate) fn traces_held(&self) -> usize {
         self.traces.len()
+    }
+
+    /// What is held and remembered, as counted.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        (self.bytes, self.decided.bytes())
     }
 
     /// How many spans are remembered that did not come.
@@ -282,7 +288,7 @@ fn late(
     report: &mut StageReport,
     out: &mut dyn FnMut(Chunk),
 ) {
-    let Chunk { trace, spans, logs } = chunk;
+    let Chunk { trace, spans, mut logs } = chunk;
     match decision {
         Decision::Drop => {
             report.spans.sampled_out += spans.len() as u64;
@@ -290,10 +296,13 @@ fn late(
         }
         Decision::Keep { ratio, late } => {
             let mut spans = match late {
-                Some(fold) => {
+                Some(late) => {
+                    for log in &mut logs {
+                        log.span = log.span.and_then(|span| late.span_of_log(span));
+                    }
                     let came = spans.len();
                     let spans: Vec<_> =
-                        spans.into_iter().filter_map(|span| fold.push_late(span)).collect();
+                        spans.into_iter().filter_map(|span| late.push(span)).collect();
                     report.spans.folded += (came - spans.len()) as u64;
                     spans
                 }

@@ -9,6 +9,12 @@ use crate::event::SpanNumber;
 pub(super) type NumberMap<T> = HashMap<SpanNumber, T, BuildHasherDefault<Spread>>;
 pub(super) type NumberSet = HashSet<SpanNumber, BuildHasherDefault<Spread>>;
 
+/// About how many bytes a map or set takes with room for so many entries of type `T`: seven of
+/// eight places are used, and each has a byte of its own.
+pub(super) fn table_bytes<T>(capacity: usize) -> usize {
+    capacity.div_ceil(7) * 8 * (size_of::<T>() + 1)
+}
+
 /// Fibonacci hashing (Knuth: The Art of Computer Programming, vol. 3, section 6.4).
 #[derive(Default)]
 pub(super) struct Spread(u64);

@@ -91,7 +91,7 @@ impl TraceView<'_> {
     /// The name of its root; `None` if the root has not come, because it takes longer than one
     /// waits for it.
     pub fn root_name(&self) -> Option<&str> {
-        self.root.map(|root| name_of(self.info, root))
+        self.root.map(|root| self.info.name_of(root).unwrap_or_default())
     }
 
     /// Its root, if that has come.
@@ -114,12 +114,6 @@ impl TraceView<'_> {
         let start = self.facts.start_unix_nanos.unwrap_or_default();
         Duration::from_nanos(self.facts.end_unix_nanos.saturating_sub(start))
     }
-}
-
-/// What a span is called; empty if nothing names it.
-pub(crate) fn name_of<'a>(info: &'a TraceInfo, span: &'a SpanRecord) -> &'a str {
-    let own = span.detail.as_ref().and_then(|detail| detail.name.as_deref());
-    own.or_else(|| Some(info.symbols.get(span.symbol?)?.name.as_str())).unwrap_or_default()
 }
 
 /// Keeps traces in which a span failed.

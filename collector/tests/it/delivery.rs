@@ -119,6 +119,20 @@ fn a_request_says_who_sends_what() {
 }
 
 #[test]
+fn a_request_has_one_user_agent_and_that_of_the_user_counts() {
+    let server = Server::start(vec![Act::status(200)]);
+    let headers = [("OTEL_EXPORTER_OTLP_HEADERS", "User-Agent=mine,x-own=1")];
+    let collector = start(&server.url, &headers);
+    collector.handle().send(plain_chunk(1));
+    shutdown(collector, LONG);
+    let requests = server.requests();
+    let agents =
+        requests[0].headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case("user-agent"));
+    assert_eq!(agents.map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["mine"]);
+    assert_eq!(requests[0].header("x-own"), Some("1"));
+}
+
+#[test]
 fn a_service_without_a_name_is_unknown() {
     let (server, _) = run(1, vec![Act::status(200)]);
     let request = server.requests().remove(0);
@@ -209,6 +223,16 @@ fn the_reason_of_a_refusal_is_kept_as_one_line() {
 }
 
 #[test]
+fn an_error_does_not_show_the_query_of_the_url() {
+    let server = Server::start(vec![Act::status(400)]);
+    let collector = start(&format!("{}?api-key=secret", server.url), &[]);
+    collector.handle().send(plain_chunk(1));
+    let error = shutdown(collector, LONG).last_error.expect("an error");
+    assert_eq!(error, format!("{}/v1/traces?…: 400 Bad Request", server.url));
+    assert_eq!(server.requests()[0].path, "/v1/traces?api-key=secret");
+}
+
+#[test]
 fn a_refused_batch_does_not_hold_up_the_next() {
     let (server, report) = run(700, vec![Act::status(400), Act::status(200)]);
     assert_eq!((report.counts.delivered, report.counts.dropped.refused), (188, 512));
@@ -245,11 +269,11 @@ fn a_success_that_is_no_otlp_is_a_success_with_a_note() {
 }
 
 #[test]
-fn an_answer_that_is_no_http_is_final() {
+fn an_answer_that_is_no_http_is_asked_for_again() {
     for bytes in [&b"SSH-2.0-OpenSSH_9.6\r\n\r\n"[..], &[0; 100], b"HTTP/1.1 banana\r\n\r\n"] {
-        let (_, report) = run(10, vec![Act::Raw(bytes.to_vec())]);
-        let dropped = Dropped { refused: 10, ..Dropped::default() };
-        assert_eq!(report.counts, Counts { accepted: 10, dropped, ..Counts::default() });
+        let (server, report) = run(10, vec![Act::Raw(bytes.to_vec()), Act::status(200)]);
+        assert_eq!(report.counts, all_delivered(10));
+        assert_eq!(server.requests().len(), 2);
         let error = report.last_error.expect("an error");
         assert!(!error.contains(char::is_control), "{error:?}");
     }
@@ -261,8 +285,9 @@ fn an_answer_without_end_is_bounded() {
     let (_, report) = run(10, vec![Act::Endless(body)]);
     assert_eq!(report.counts, all_delivered(10));
     let header = b"HTTP/1.1 200 OK\r\nx: ";
-    let (_, report) = run(10, vec![Act::Endless(header)]);
-    assert_eq!(report.counts.dropped.refused, 10, "{report:?}");
+    let (_, report) = run(10, vec![Act::Endless(header), Act::status(200)]);
+    assert_eq!(report.counts, all_delivered(10));
+    assert!(report.last_error.is_some(), "{report:?}");
 }
 
 #[test]

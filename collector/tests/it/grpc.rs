@@ -109,6 +109,17 @@ fn calls_say_who_calls_and_for_how_long_over_one_connection() {
 }
 
 #[test]
+fn the_user_agent_of_the_user_counts() {
+    let server = GrpcServer::start(vec![Reply::Ok]);
+    let collector = start(&server.url, &[("OTEL_EXPORTER_OTLP_HEADERS", "User-Agent=mine")]);
+    collector.handle().send(plain_chunk(1));
+    shutdown(collector, LONG);
+    let calls = server.calls();
+    let agents = calls[0].metadata.get_all("user-agent").iter();
+    assert_eq!(agents.collect::<Vec<_>>(), ["mine"]);
+}
+
+#[test]
 fn a_wait_that_is_asked_for_is_honoured() {
     for code in [Code::Unavailable, Code::ResourceExhausted] {
         let (server, report) = run(600, vec![Reply::Fail(code, "full", Some(1)), Reply::Ok]);

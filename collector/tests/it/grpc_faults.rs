@@ -172,7 +172,6 @@ fn answers_that_are_no_grpc_are_final() {
             answer(401, &[], b"", None),
             "UNAUTHENTICATED: 401 Unauthorized, but the answer is not gRPC; is this a gRPC endpoint?",
         ),
-        (Act::Endless, "the answer has more than 64 KiB"),
         (
             Act::Reset(Reason::INTERNAL_ERROR),
             "stream error received: unexpected internal error encountered",
@@ -195,6 +194,7 @@ fn what_may_pass_is_tried_again() {
     for (act, expected) in [
         (Act::CutOff, "connection closed without an answer"),
         (Act::Slow, "no answer within 500ms"),
+        (Act::Endless, "no answer within 500ms"),
         (
             Act::Reset(Reason::REFUSED_STREAM),
             "stream error received: refused stream before processing any application logic",
@@ -216,7 +216,9 @@ fn what_may_pass_is_tried_again() {
 #[test]
 fn a_status_of_success_stands_whatever_is_in_front_of_it() {
     let trailers = || Some(vec![("grpc-status", "0"), ("grpc-status-details-bin", "%%")]);
-    for data in [&b""[..], &[0, 0, 0, 0, 9], &[1, 0, 0, 0, 1, 7], b"<html>", &[0xff; 60_000]] {
+    for data in
+        [&b""[..], &[0, 0, 0, 0, 9], &[1, 0, 0, 0, 1, 7], b"<html>", &[0xff; 60_000], &[0; 200_000]]
+    {
         let (calls, report) = run(vec![Act::Answer(200, vec![GRPC], data.to_vec(), trailers())]);
         assert_eq!(report.last_error.as_deref(), Some("OK, but the answer is not OTLP"));
         assert_eq!((calls, report.counts), (1, all_delivered(10)));
@@ -239,9 +241,23 @@ fn a_connection_that_was_closed_meanwhile_costs_no_call() {
 }
 
 #[test]
-fn what_is_no_http2_is_final_and_named() {
+fn the_status_behind_an_answer_that_is_too_long_decides() {
+    let long = |code| {
+        let trailers = Some(vec![("grpc-status", code), ("grpc-message", "so")]);
+        Act::Answer(200, vec![GRPC], vec![0; 200_000], trailers)
+    };
+    let (calls, report) = run(vec![long("14"), ok()]);
+    assert_eq!((calls, report.counts), (2, all_delivered(10)));
+    assert_eq!(report.last_error.as_deref(), Some("UNAVAILABLE: so"));
+    let (calls, report) = run(vec![long("3")]);
+    assert_eq!((calls, report.counts), (1, refused()));
+    assert_eq!(report.last_error.as_deref(), Some("INVALID_ARGUMENT: so"));
+}
+
+#[test]
+fn what_is_no_http2_is_waited_for_and_named() {
     for bytes in [
-        &b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"[..],
+        &b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"[..],
         b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
         &[0xff; 4096],
         &[0; 4096],
@@ -249,19 +265,24 @@ fn what_is_no_http2_is_final_and_named() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         thread::spawn(move || {
-            // Kept, since what is closed too early is a connection that failed.
-            let mut streams = Vec::new();
-            while let Ok((mut stream, _)) = listener.accept() {
-                stream.write_all(bytes).expect("open");
-                streams.push(stream);
-            }
+            // A proxy that has nothing behind it, and then has. Kept, since what is closed too early
+            // is a connection that failed in another way.
+            let (mut stream, _) = listener.accept().expect("a connection");
+            stream.write_all(bytes).expect("open");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let (behind, _) = listener.accept().expect("another connection");
+                behind.set_nonblocking(true).expect("a socket");
+                let behind = TcpStream::from_std(behind).expect("a socket");
+                connection(behind, vec![ok()], Arc::default()).await;
+            });
         });
         let collector = start(&url, &[]);
         collector.handle().send(plain_chunk(10));
         let began = Instant::now();
         let report = shutdown(collector, LONG);
         assert!(began.elapsed() < HUNG, "{report:?}");
-        assert_eq!(report.counts, refused(), "{report:?}");
+        assert_eq!(report.counts, all_delivered(10), "{report:?}");
         let error = report.last_error.expect("an error");
         assert!(error.contains("the answer is not HTTP/2 ("), "{error}");
         assert!(error.contains("is this a gRPC endpoint?"), "{error}");

@@ -80,6 +80,22 @@ fn traces_are_merged_and_recursion_folds() {
 }
 
 #[test]
+fn a_flush_does_not_wait_for_calls_that_are_open() {
+    let exporter = ProfileExporter::new(100);
+    let handle = exporter.handle();
+    let collector = Collector::builder().exporter(Box::new(exporter)).start();
+    let trace = trace(1);
+    collector.handle().send(chunk(&trace, vec![span(1, Some(0), 1, 60)]));
+    assert!(collector.flush(Duration::from_secs(20)));
+    let counts = collector.report(Duration::from_secs(20)).expect("a report").exporters[0].counts;
+    assert!(counts.is_balanced() && counts.delivered == 1, "{counts:?}");
+    assert_eq!(handle.get().total().calls, 0);
+    collector.handle().send(chunk(&trace, vec![span(0, None, 0, 100)]));
+    assert!(collector.flush(Duration::from_secs(20)));
+    assert_eq!(folded(&handle.get(), Measure::SelfTime), "main 40\nmain;[u8, 4]::parse 60\n");
+}
+
+#[test]
 fn paths_that_do_not_fit_weigh_in_together() {
     let weight = Weight { calls: 1, self_nanos: 10 };
     let mut profile = Profile::new(2);

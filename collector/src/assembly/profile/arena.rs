@@ -82,10 +82,10 @@ impl Arena {
         }
     }
 
-    /// Moves a tree to a profile, under a path. Returns how many calls it had.
-    pub(super) fn drain(&mut self, node: NodeId, under: &[&str], profile: &mut Profile) -> u64 {
+    /// Moves a tree to a profile, under a path.
+    pub(super) fn drain(&mut self, node: NodeId, under: &[&str], profile: &mut Profile) {
         let start = under.iter().try_fold(PathId::NONE, |from, name| profile.step(from, name));
-        let (mut calls, mut left) = (0, vec![(node, start)]);
+        let mut left = vec![(node, start)];
         while let Some((node, from)) = left.pop() {
             let Node { name, weight, children } = self.remove(node);
             let path = match &name {
@@ -95,7 +95,6 @@ impl Arena {
             if weight != Weight::default() {
                 profile.add_to(path, weight);
             }
-            calls += weight.calls;
             for child in children {
                 if let Some(name) = self.nodes[child.0].name.clone() {
                     self.children.remove(&(node, name));
@@ -103,7 +102,6 @@ impl Arena {
                 left.push((child, path));
             }
         }
-        calls
     }
 
     fn remove(&mut self, node: NodeId) -> Node {

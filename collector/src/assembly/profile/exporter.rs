@@ -1,6 +1,6 @@
 //! An exporter that makes a profile of spans.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -18,8 +18,9 @@ const UNFINISHED: &str = "[unfinished]";
 /// make no longer paths.
 ///
 /// A span's path is known when its outermost call ends. Until then, spans of the same path are
-/// held as one, and count as queued. If the paths held become too many, those of the trace that
-/// began first are given up as they are, under `[unfinished]`.
+/// held as one. If the paths held become too many, those of the trace that began first are given up
+/// as they are, under `[unfinished]`, as at a shutdown all are. So each span weighs in sooner or
+/// later, counts as delivered as soon as it came, and a flush does not wait for calls that are open.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,12 +41,17 @@ pub struct ProfileExporter {
     profile: ProfileHandle,
     arena: Arena,
     names: HashSet<Arc<str>>,
-    traces: HashMap<(TraceId, u64), Pending>,
+    traces: HashMap<Key, Pending>,
+    /// The same, in the order in which they came.
+    order: BTreeMap<u64, Key>,
     /// Traces that were seen.
     seen: u64,
     max_paths: usize,
     counts: Counts,
 }
+
+/// A trace as one host recorded it.
+type Key = (TraceId, u64);
 
 /// The calls of a trace that ended, by the call that is still open.
 #[derive(Debug, Default)]
@@ -95,6 +101,7 @@ impl ProfileExporter {
             arena: Arena::default(),
             names: HashSet::new(),
             traces: HashMap::new(),
+            order: BTreeMap::new(),
             seen: 0,
             max_paths,
             counts: Counts::default(),
@@ -111,6 +118,7 @@ impl ProfileExporter {
         let key = (trace.trace_id, trace.seed);
         let pending = self.traces.entry(key).or_insert_with(|| {
             self.seen += 1;
+            self.order.insert(self.seen, key);
             Pending { order: self.seen, open: HashMap::new() }
         });
         let nanos = span.end_unix_nanos.saturating_sub(span.start_unix_nanos);
@@ -132,20 +140,18 @@ impl ProfileExporter {
             }
             None => {
                 let arena = &mut self.arena;
-                let calls = self.profile.with(|profile| arena.drain(node, &[], profile));
-                self.counts.delivered += calls;
+                self.profile.with(|profile| arena.drain(node, &[], profile));
             }
         }
         if pending.open.is_empty() {
+            self.order.remove(&pending.order);
             self.traces.remove(&key);
         }
         while self.arena.len() > self.max_paths && self.give_up_first() {}
     }
 
     fn name(&mut self, trace: &TraceInfo, span: &SpanRecord) -> Arc<str> {
-        let own = span.detail.as_ref().and_then(|detail| detail.name.as_deref());
-        let symbol = || Some(trace.symbols.get(span.symbol?)?.name.as_str());
-        let name = own.or_else(symbol).unwrap_or("unknown");
+        let name = trace.name_of(span).unwrap_or("unknown");
         if let Some(name) = self.names.get(name) {
             return Arc::clone(name);
         }
@@ -160,15 +166,13 @@ impl ProfileExporter {
 
     /// Gives up the trace that began first, if there is one.
     fn give_up_first(&mut self) -> bool {
-        let first = self.traces.iter().min_by_key(|(_, pending)| pending.order);
-        let Some(key) = first.map(|(key, _)| *key) else { return false };
+        let Some((_, key)) = self.order.pop_first() else { return false };
         let Some(pending) = self.traces.remove(&key) else { return false };
         let arena = &mut self.arena;
-        let calls: u64 = self.profile.with(|profile| {
+        self.profile.with(|profile| {
             let open = pending.open.into_values();
-            open.map(|open| arena.drain(open.node, &[UNFINISHED], profile)).sum()
+            open.for_each(|open| arena.drain(open.node, &[UNFINISHED], profile));
         });
-        self.counts.delivered += calls;
         true
     }
 }
@@ -179,7 +183,9 @@ impl Exporter for ProfileExporter {
     }
 
     fn export(&mut self, chunk: &Chunk) {
-        self.counts.accepted += chunk.spans.len() as u64;
+        let spans = chunk.spans.len() as u64;
+        self.counts.accepted += spans;
+        self.counts.delivered += spans;
         chunk.spans.iter().for_each(|span| self.add(&chunk.trace, span));
     }
 
@@ -191,7 +197,7 @@ impl Exporter for ProfileExporter {
     }
 
     fn counts(&self) -> Counts {
-        Counts { queued: self.counts.accepted - self.counts.delivered, ..self.counts }
+        self.counts
     }
 
     fn last_error(&self) -> Option<String> {

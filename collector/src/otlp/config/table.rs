@@ -1,16 +1,16 @@
-//! The variables of the exporter, for documentation. A test holds them against what is read.
+//! The variables of the exporter, which a test holds against what is read.
 
 /// A variable, or three of them: `‹SIGNAL›` is `TRACES`, `LOGS` or `METRICS`.
-pub(crate) struct Variable {
-    pub(crate) name: &'static str,
-    pub(crate) meaning: &'static str,
-    pub(crate) default: &'static str,
+struct Variable {
+    name: &'static str,
+    meaning: &'static str,
+    default: &'static str,
 }
 
 macro_rules! variables {
     ($($name:literal, $meaning:literal, $default:literal;)*) => {
         /// Of two with the same end, that of the signal counts before that of all.
-        pub(crate) const VARIABLES: &[Variable] = &[$(
+        const VARIABLES: &[Variable] = &[$(
             Variable {
                 name: concat!("OTEL_EXPORTER_OTLP_", $name),
                 meaning: $meaning,
@@ -37,7 +37,6 @@ variables! {
     "CLIENT_KEY", "file of its private key, in PEM format", "none";
 }
 
-#[cfg(all(test, feature = "grpc"))]
 mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeSet;

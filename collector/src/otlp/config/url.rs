@@ -4,12 +4,20 @@ use ureq::http::Uri;
 
 use super::error::ConfigError;
 
+/// A URL for people: what is in its query may be a key, so that it has one is all that is shown.
+pub(super) fn shown(url: &str) -> String {
+    match url.split_once('?') {
+        Some((url, _)) => format!("{url}?…"),
+        None => url.to_owned(),
+    }
+}
+
 /// Reads the URL that `input` holds.
 pub(super) fn parse(input: &'static str, url: &str) -> Result<Uri, ConfigError> {
     let url = url.trim();
     // `localhost:4318` parses as a URI without a scheme, `localhost:4318/x` not at all.
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(ConfigError::NoScheme { input, url: url.to_owned() });
+        return Err(ConfigError::NoScheme { input, url: shown(url) });
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains('@') {
@@ -18,7 +26,7 @@ pub(super) fn parse(input: &'static str, url: &str) -> Result<Uri, ConfigError> 
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return Err(ConfigError::Scheme { input, scheme: scheme.to_owned() });
     }
-    let error = |cause: String| ConfigError::Url { input, url: url.to_owned(), cause };
+    let error = |cause: String| ConfigError::Url { input, url: shown(url), cause };
     let uri: Uri = url.parse().map_err(|cause| error(format!("{cause}")))?;
     if uri.host().is_none_or(str::is_empty) {
         return Err(error("it names no host".to_owned()));
@@ -46,7 +54,7 @@ pub(super) fn parse_grpc(
         }
     };
     if uri.path_and_query().is_some_and(|path| path != "/") {
-        return Err(ConfigError::GrpcPath { input, url: url.to_owned() });
+        return Err(ConfigError::GrpcPath { input, url: shown(url) });
     }
     Ok(uri)
 }
@@ -72,7 +80,7 @@ pub(super) fn append_or_replace(
 fn with_path(input: &'static str, base: &Uri, path: &str) -> Result<Uri, ConfigError> {
     let query = base.query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut parts = base.clone().into_parts();
-    let error = |cause: String| ConfigError::Url { input, url: base.to_string(), cause };
+    let error = |cause: String| ConfigError::Url { input, url: shown(&base.to_string()), cause };
     let path_and_query = format!("{path}{query}").parse();
     parts.path_and_query = Some(path_and_query.map_err(|cause| error(format!("{cause}")))?);
     Uri::from_parts(parts).map_err(|cause| error(cause.to_string()))

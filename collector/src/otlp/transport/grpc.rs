@@ -96,7 +96,8 @@ impl Grpc {
         let mut headers: HeaderMap = config.headers.iter().cloned().collect();
         headers.insert(CONTENT_TYPE, GRPC);
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT_NAME));
+        // Whoever gives another name wants that one, and only that one.
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT_NAME));
         let compressor = Compressor::new(config.compression);
         if let Some(compressor) = &compressor {
             headers.insert(GRPC_ENCODING, HeaderValue::from_static(compressor.name()));
@@ -240,7 +241,8 @@ fn timeout_value(timeout: Duration) -> HeaderValue {
     HeaderValue::try_from(format!("{millis}m")).unwrap_or(HeaderValue::from_static("10S"))
 }
 
-/// Reads an answer to its end.
+/// Reads an answer to its end. A message longer than any that makes sense is not kept: the status
+/// behind it decides, and the time that a call may take is the bound for how long one waits for it.
 async fn read(answer: Response<RecvStream>) -> Result<Status, Failure> {
     let (head, mut body) = answer.into_parts();
     if let Some(status) = Status::from_headers(&head.headers) {
@@ -250,16 +252,17 @@ async fn read(answer: Response<RecvStream>) -> Result<Status, Failure> {
     if let Some(status) = Status::from_http(head.status, head.headers.get(CONTENT_TYPE)) {
         return Ok(status);
     }
-    let mut message = Vec::new();
+    let (mut message, mut fits) = (Vec::new(), true);
     while let Some(bytes) = body.data().await {
         let bytes = bytes.map_err(connection::failure)?;
         // An error would mean that more is given back than was taken.
         let _ = body.flow_control().release_capacity(bytes.len());
-        if message.len() + bytes.len() > PREFIX + MAX_BODY {
-            let what = format!("the answer has more than {} KiB", MAX_BODY >> 10);
-            return Err(Failure::permanent(what));
+        fits = fits && message.len() + bytes.len() <= PREFIX + MAX_BODY;
+        if fits {
+            message.extend_from_slice(&bytes);
+        } else {
+            message = Vec::new();
         }
-        message.extend_from_slice(&bytes);
     }
     let trailers = body.trailers().await.map_err(connection::failure)?;
     let status = trailers.as_ref().and_then(Status::from_headers);

@@ -101,7 +101,10 @@ impl Http {
         }
         let agent_name =
             format!("observe/{} (otlp; {})", env!("CARGO_PKG_VERSION"), config.protocol);
-        headers.extend(HeaderValue::try_from(agent_name).map(|name| (USER_AGENT, name)));
+        // Whoever gives another name wants that one, and only that one.
+        if let Ok(name) = HeaderValue::try_from(agent_name) {
+            headers.entry(USER_AGENT).or_insert(name);
+        }
         let state = State {
             compressor,
             #[cfg(feature = "http-json")]
@@ -110,7 +113,7 @@ impl Http {
         let addresses = Addresses::default();
         let recent = addresses.recent();
         Http {
-            receiver: Receiver { label: config.endpoint.to_string(), signal: config.signal },
+            receiver: Receiver { label: config.shown_endpoint(), signal: config.signal },
             agent: Agent::with_parts(agent.build(), DefaultConnector::default(), addresses),
             addresses: recent,
             endpoint: config.endpoint.clone(),
@@ -243,17 +246,16 @@ fn is_loopback(endpoint: &Uri) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Whether the same request would fail in the same way again: what answers does not
-/// speak HTTP, or the request is none. All else has to do with the connection.
+/// Whether the same request would fail in the same way again: it is none, or may not be sent there.
+/// All else has to do with the connection, also an answer that is not HTTP: a proxy may give that
+/// while what is behind it starts again.
 fn is_permanent(error: &Error) -> bool {
     matches!(
         error,
-        Error::Protocol(_)
-            | Error::Http(_)
+        Error::Http(_)
             | Error::BadUri(_)
             | Error::BodyExceedsLimit(_)
             | Error::InvalidProxyUrl
-            | Error::LargeResponseHeader(..)
             | Error::RedirectFailed
             | Error::RequireHttpsOnly(_)
             | Error::TlsRequired

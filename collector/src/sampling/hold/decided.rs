@@ -2,19 +2,22 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::super::fold::Fold;
+use super::super::fold::Late;
 use super::super::ratio::Ratio;
 use super::Key;
 
 /// Decisions that are remembered.
 const MAX_DECIDED: usize = 65_536;
 
+/// What they take together at the most. As many as above take 8 MiB, if their traces were complete.
+const MAX_BYTES: usize = 16 << 20;
+
 pub(super) enum Decision {
     Keep {
         /// The share that the trace stands for.
         ratio: Option<Ratio>,
         /// What is left of its cap.
-        late: Option<Box<Fold>>,
+        late: Option<Late>,
     },
     Drop,
 }
@@ -24,21 +27,52 @@ pub(super) enum Decision {
 pub(super) struct Decided {
     decisions: HashMap<Key, Decision>,
     order: VecDeque<Key>,
+    bytes: usize,
+}
+
+impl Decision {
+    fn bytes(&self) -> usize {
+        let late = match self {
+            Decision::Keep { late: Some(late), .. } => late.bytes(),
+            Decision::Keep { late: None, .. } | Decision::Drop => 0,
+        };
+        size_of::<(Key, Decision)>() + size_of::<Key>() + late
+    }
 }
 
 impl Decided {
-    pub(super) fn get_mut(&mut self, key: &Key) -> Option<&mut Decision> {
-        self.decisions.get_mut(key)
+    pub(super) fn contains(&self, key: &Key) -> bool {
+        self.decisions.contains_key(key)
+    }
+
+    /// Looks at a decision, and changes what is known for what comes late.
+    pub(super) fn update(&mut self, key: &Key, change: impl FnOnce(&mut Decision)) {
+        let Some(decision) = self.decisions.get_mut(key) else { return };
+        self.bytes -= decision.bytes();
+        change(decision);
+        self.bytes += decision.bytes();
+        self.keep_bounds();
     }
 
     pub(super) fn insert(&mut self, key: Key, decision: Decision) {
         // What is remembered is not held, and so is not decided on again.
+        self.bytes += decision.bytes();
         self.decisions.insert(key, decision);
         self.order.push_back(key);
-        if self.order.len() > MAX_DECIDED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.decisions.remove(&oldest);
+        self.keep_bounds();
+    }
+
+    /// What all of them take.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn keep_bounds(&mut self) {
+        while self.order.len() > MAX_DECIDED || self.bytes > MAX_BYTES {
+            let Some(oldest) = self.order.pop_front() else { return };
+            let decision = self.decisions.remove(&oldest);
+            self.bytes -= decision.map_or(0, |decision| decision.bytes());
         }
     }
 }
@@ -55,8 +89,8 @@ mod tests {
         for seed in 0..=MAX_DECIDED as u64 {
             decided.insert(key(seed), Decision::Drop);
         }
-        assert!(decided.get_mut(&key(0)).is_none());
-        assert!(decided.get_mut(&key(1)).is_some());
+        assert!(!decided.contains(&key(0)));
+        assert!(decided.contains(&key(1)));
         assert_eq!(decided.decisions.len(), MAX_DECIDED);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::fold::Fold;
+use super::super::fold::{Fold, Late};
 use super::super::policy::{Facts, TraceView};
 use super::super::ratio::Ratio;
 use super::super::weight::{log_bytes, span_bytes};
@@ -110,15 +110,16 @@ impl Held {
 
     /// What is sent of it, with the share it stands for, and what has to be known of it when
     /// more of it comes.
-    pub(super) fn release(self, ratio: Option<Ratio>) -> (Chunk, Option<Box<Fold>>) {
+    pub(super) fn release(self, ratio: Option<Ratio>) -> (Chunk, Option<Late>) {
         let mut logs = self.logs;
         let (mut spans, late) = match self.spans {
             Spans::All { spans, .. } => (spans, None),
-            Spans::Capped { mut fold, .. } => {
+            Spans::Capped { fold, .. } => {
                 for log in &mut logs {
                     log.span = log.span.and_then(|span| fold.span_of_log(span));
                 }
-                (fold.take(), Some(fold))
+                let (spans, late) = fold.release();
+                (spans, Some(late))
             }
         };
         if let Some(ratio) = ratio {

@@ -231,7 +231,7 @@ const OTLP: &[Variable] = variables! {
             "a gRPC endpoint without a scheme is spoken to in clear", "true", "http://base:4317", &["x"]),
         ["grpc_has_endpoints_without_paths"];
     "OTEL_EXPORTER_OTLP_HEADERS", "none", true,
-        honoured("`key=value,…`, percent-encoded", "x-key=1", "\"x-key\"", &["x-key"]), ["headers"];
+        honoured("`key=value,…`, percent-encoded; `user-agent` counts instead of ours", "x-key=1", "\"x-key\"", &["x-key"]), ["headers"];
     "OTEL_EXPORTER_OTLP_‹SIGNAL›_HEADERS", "none", true,
         honoured("as above", "x-key=1", "\"x-key\"", &["x-key"]), ["headers"];
     "OTEL_EXPORTER_OTLP_TIMEOUT", "10000", true,

@@ -61,7 +61,8 @@ impl Connector {
         let connector = TlsConnector::from(self.tls()?);
         let stream = connector.connect(name, stream).await.map_err(passing)?;
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-            return Err(Failure::permanent(format!("no HTTP/2 is spoken there; {WRONG_PORT}")));
+            // A proxy may say so while what is behind it starts again.
+            return Err(Failure::passing(format!("no HTTP/2 is spoken there; {WRONG_PORT}")));
         }
         Connection::start(stream).await
     }
@@ -147,7 +148,8 @@ impl Drop for Connection {
 }
 
 /// What an error of HTTP/2 means, by [gRPC over HTTP/2, "Errors"]: that of a connection may pass,
-/// that of a stream if it says so. What is no HTTP/2 will not become it.
+/// that of a stream if it says so. What is no HTTP/2 is an error of the connection: a proxy may
+/// answer in HTTP/1.1 while what is behind it starts again.
 ///
 /// [gRPC over HTTP/2, "Errors"]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
 pub(super) fn failure(error: Error) -> Failure {
@@ -164,7 +166,7 @@ pub(super) fn failure(error: Error) -> Failure {
         // By whoever wants the connection to end, for whatever reason.
         _ if error.is_go_away() && error.is_remote() => Failure::passing(what),
         _ if error.is_go_away() => {
-            Failure::permanent(format!("the answer is not HTTP/2 ({what}); {WRONG_PORT}"))
+            Failure::passing(format!("the answer is not HTTP/2 ({what}); {WRONG_PORT}"))
         }
         _ => Failure::permanent(what),
     }
