@@ -144,9 +144,9 @@ impl Config {
         let endpoint = |signal| {
             let own = Variables::of(signal).endpoint;
             let given = |input, place| Some(Given { input, url: env::get(lookup, input)?, place });
-            let is_sent = is_exported(lookup, signal)?;
-            let endpoint = || given(own, Place::Whole).or_else(|| given(ENDPOINT, Place::Base));
-            Ok(is_sent.then(endpoint).flatten())
+            let endpoint = given(own, Place::Whole).or_else(|| given(ENDPOINT, Place::Base));
+            // Who has no endpoint may mean the exporters of others.
+            Ok(if endpoint.is_some() && is_exported(lookup, signal)? { endpoint } else { None })
         };
         let config = Self::with_endpoints(endpoint, lookup)?;
         Ok(Signal::ALL.iter().any(|signal| config.of(*signal).is_some()).then_some(config))
