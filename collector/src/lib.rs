@@ -140,6 +140,7 @@ mod resource;
 pub mod sampling;
 mod stage;
 mod stats;
+mod tables;
 mod telemetry;
 mod transfers;
 

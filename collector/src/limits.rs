@@ -1,14 +1,12 @@
 //! How much spans and log records may carry.
 
 mod apply;
-mod tables;
 
 use thiserror::Error;
 
 use crate::env;
 
 pub(crate) use apply::Limiter;
-pub(crate) use tables::Tables;
 
 /// Attributes, events and links of a record unless it is said otherwise ([OpenTelemetry,
 /// "Attribute limits"]).

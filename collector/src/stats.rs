@@ -23,6 +23,15 @@ impl Signal {
     /// All of them.
     pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
 
+    /// What OpenTelemetry calls it where it has a name: `traces`, `logs` or `metrics`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Signal::Traces => "traces",
+            Signal::Logs => "logs",
+            Signal::Metrics => "metrics",
+        }
+    }
+
     /// What [`Counts`] counts of it, such as `spans`.
     pub fn items(self) -> &'static str {
         match self {

@@ -108,7 +108,7 @@ impl Ls {
 fn line(of: &QueueContents) -> Line {
     let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).ok();
     Line {
-        signal: name(of.signal),
+        signal: of.signal.name(),
         segments: of.segments,
         batches: of.batches,
         items: of.items,
@@ -128,7 +128,7 @@ fn table(contents: &[QueueContents]) -> String {
         let nanos = age.map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
         text += &format!(
             "{:<8} {:>8} {:>9} {:>11} {:>10} {:>10} {:>8}\n",
-            name(of.signal),
+            of.signal.name(),
             count(of.segments),
             count(of.batches),
             count(of.items),
@@ -138,14 +138,6 @@ fn table(contents: &[QueueContents]) -> String {
         );
     }
     text
-}
-
-fn name(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "traces",
-        Signal::Logs => "logs",
-        Signal::Metrics => "metrics",
-    }
 }
 
 impl Drain {
@@ -189,7 +181,7 @@ impl Drain {
         }
         for of in left_alone {
             all.accepted += of.items;
-            let (signal, items) = (name(of.signal), count(of.items));
+            let (signal, items) = (of.signal.name(), count(of.items));
             let what = of.signal.items();
             text += &format!("observe: {items} {what} wait, but {signal} are set not to be sent\n");
         }

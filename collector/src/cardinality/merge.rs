@@ -1,9 +1,7 @@
 //! Adding up points of one metric.
 
+use crate::aggregate::MAX_BUCKETS;
 use crate::event::{Attribute, Buckets, ExponentialHistogramPoint, HistogramPoint, Number, Point};
-
-/// Buckets that an exponential histogram keeps, as OpenTelemetry's SDKs do by default.
-const MAX_BUCKETS: i64 = 160;
 
 /// A point that others can be added to.
 pub(super) trait Merge: Sized {
@@ -82,7 +80,7 @@ impl Merge for ExponentialHistogramPoint {
             let (a, b) = (by(scale, self.scale), by(scale, other.scale));
             let sides = [(&self.positive, &other.positive), (&self.negative, &other.negative)];
             sides.iter().all(|(x, y)| {
-                range(x, a, y, b).is_none_or(|(first, last)| last - first < MAX_BUCKETS)
+                range(x, a, y, b).is_none_or(|(first, last)| last - first < MAX_BUCKETS as i64)
             })
         };
         // One step makes two buckets one, so there are few until all are one or two.

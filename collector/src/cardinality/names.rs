@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::event::{Attribute, Chunk, SymbolTable};
-use crate::limits::Tables;
+use crate::tables::Tables;
 
 /// What a span is called whose name is one too many.
 const OVERFLOW: &str = "observe.overflow";

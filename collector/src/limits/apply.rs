@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Limits;
-use super::tables::Tables;
 use crate::event::{
     Attribute, Chunk, LogRecord, SpanDetail, SpanRecord, Symbol, SymbolId, SymbolTable, TraceInfo,
     Value,
 };
 use crate::stats::Cut;
+use crate::tables::Tables;
 
 /// Holds chunks to limits.
 pub(crate) struct Limiter {

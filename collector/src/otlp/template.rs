@@ -1,16 +1,13 @@
 //! What the spans of one symbol have in common, encoded once.
 
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::attributes::put_attributes;
 use super::encode::{ATTRIBUTES, NAME, NO_DETAIL, Said, SpanShape, UNNAMED, put_span};
 use super::proto::put_string;
 use crate::event::{Status, Symbol, SymbolId, SymbolTable};
-
-/// Symbol tables whose templates are kept. A host that runs more modules than
-/// this in turn encodes symbols more than once, which is slower and no more.
-const MAX_TABLES: usize = 64;
+use crate::tables::Tables;
 
 /// Bytes of templates that are kept, over all tables.
 const MAX_BYTES: usize = 64 << 20;
@@ -69,8 +66,6 @@ impl Template {
 
 /// The templates of one symbol table.
 pub(super) struct Templates {
-    /// Keeps the address of the table from being used again, but not its symbols.
-    table: Weak<SymbolTable>,
     templates: Vec<Option<Template>>,
     bytes: usize,
     /// For symbols that the table does not have.
@@ -78,14 +73,9 @@ pub(super) struct Templates {
 }
 
 impl Templates {
-    fn new(table: &Arc<SymbolTable>) -> Self {
+    fn new() -> Self {
         let unknown = Symbol { name: UNNAMED.to_owned(), attributes: Vec::new() };
-        Templates {
-            table: Arc::downgrade(table),
-            templates: Vec::new(),
-            bytes: 0,
-            unknown: Template::new(&unknown),
-        }
+        Templates { templates: Vec::new(), bytes: 0, unknown: Template::new(&unknown) }
     }
 
     /// The template of a symbol; for a symbol that the table does not have, one
@@ -107,37 +97,21 @@ impl Templates {
     }
 }
 
-/// The templates of the tables in use, the most recent first.
+/// The templates of the tables in use.
 #[derive(Default)]
 pub(super) struct TemplateCache {
-    tables: Vec<Templates>,
+    tables: Tables<Templates>,
 }
 
 impl TemplateCache {
     /// The templates of a table, to be filled as they are used.
     pub(super) fn get(&mut self, table: &Arc<SymbolTable>) -> &mut Templates {
-        self.bound_bytes();
-        let of_table = |cached: &Templates| std::ptr::eq(cached.table.as_ptr(), Arc::as_ptr(table));
-        match self.tables.iter().position(of_table) {
-            Some(index) => self.tables[..=index].rotate_right(1),
-            None => {
-                self.tables.retain(|cached| cached.table.strong_count() > 0);
-                self.tables.truncate(MAX_TABLES - 1);
-                self.tables.insert(0, Templates::new(table));
-            }
-        }
-        &mut self.tables[0]
-    }
-
-    /// Forgets the tables that were used longest ago until the rest is small enough.
-    fn bound_bytes(&mut self) {
         let mut total = 0;
-        let fits = |cached: &&Templates| {
+        self.tables.keep_while(|cached| {
             total += cached.bytes + cached.templates.len() * size_of::<Option<Template>>();
             total <= MAX_BYTES
-        };
-        let kept = self.tables.iter().take_while(fits).count();
-        self.tables.truncate(kept);
+        });
+        self.tables.get(table, |_| Templates::new())
     }
 }
 
@@ -145,38 +119,11 @@ impl TemplateCache {
 mod tests {
     use std::sync::Arc;
 
-    use super::{MAX_BYTES, MAX_TABLES, TemplateCache};
+    use super::{MAX_BYTES, TemplateCache};
     use crate::event::{Symbol, SymbolId, SymbolTable};
 
     fn table(name: String) -> Arc<SymbolTable> {
         Arc::new(SymbolTable::new(vec![Symbol { name, attributes: Vec::new() }]))
-    }
-
-    #[test]
-    fn tables_are_told_apart_even_at_the_same_address() {
-        let mut cache = TemplateCache::default();
-        // Allocators like to give the same address again; the cache must not be fooled.
-        for n in 0..100 {
-            let table = table(format!("function-{n:03}"));
-            let template = cache.get(&table).get(&table, Some(SymbolId(0)));
-            assert!(template.name().ends_with(format!("function-{n:03}").as_bytes()));
-        }
-        assert!(cache.tables.len() <= 1, "tables that are gone are forgotten");
-    }
-
-    #[test]
-    fn the_number_of_tables_is_bounded_and_the_latest_stay() {
-        let mut cache = TemplateCache::default();
-        let tables: Vec<_> = (0..MAX_TABLES + 8).map(|n| table(n.to_string())).collect();
-        for table in &tables {
-            cache.get(table);
-            cache.get(&tables[0]);
-        }
-        assert_eq!(cache.tables.len(), MAX_TABLES);
-        let cached = |table| cache.tables.iter().any(|t| t.table.as_ptr() == Arc::as_ptr(table));
-        assert!(cached(&tables[0]), "used all the time");
-        assert!(!cached(&tables[1]), "used longest ago");
-        assert!(cached(&tables[MAX_TABLES + 7]));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::root::{DiskQueue, DiskQueueError, check, folder};
+use super::root::{DiskQueue, DiskQueueError, check};
 use super::segment::{Found, Segment};
 use super::store::{segments_in, set_aside_in};
 use crate::stats::Signal;
@@ -39,14 +39,14 @@ impl DiskQueue {
         check(dir)?;
         let of_signal = |signal: &Signal| {
             of_signal(dir, *signal)
-                .map_err(|error| DiskQueueError::Unusable { dir: dir.join(folder(*signal)), error })
+                .map_err(|error| DiskQueueError::Unusable { dir: dir.join(signal.name()), error })
         };
         Signal::ALL.iter().map(of_signal).collect()
     }
 }
 
 fn of_signal(dir: &Path, signal: Signal) -> io::Result<QueueContents> {
-    let dir = dir.join(folder(signal));
+    let dir = dir.join(signal.name());
     let (mut segments, mut batches, mut items, mut bytes) = (0, 0, 0, 0);
     let (mut oldest, mut damaged) = (None, set_aside_in(&dir).len() as u64);
     for (number, path) in segments_in(&dir, &mut 0)? {

@@ -133,7 +133,7 @@ pub(crate) struct Root {
 
 impl Root {
     pub(super) fn dir(&self, signal: Signal) -> PathBuf {
-        self.dir.join(folder(signal))
+        self.dir.join(signal.name())
     }
 
     pub(crate) fn max_bytes(&self) -> u64 {
@@ -170,15 +170,6 @@ impl Root {
 
     pub(super) fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-/// Where the segments of a signal are.
-pub(super) fn folder(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "traces",
-        Signal::Logs => "logs",
-        Signal::Metrics => "metrics",
     }
 }
 
