@@ -232,19 +232,6 @@ fn rejected_items_are_counted_and_not_sent_again() {
 }
 
 #[test]
-fn a_call_that_takes_too_long_is_made_again_on_another_connection() {
-    let server = GrpcServer::start(vec![Reply::Hang, Reply::Ok]);
-    let collector = start(&server.url, &[("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "100")]);
-    collector.handle().send(plain_chunk(10));
-    let report = shutdown(collector, LONG);
-    assert_eq!(report.counts, all_delivered(10));
-    let expected = format!("{} (traces): no answer within 100ms", server.url);
-    assert_eq!(report.last_error, Some(expected));
-    let calls = server.calls();
-    assert_ne!(calls[0].from, calls[1].from);
-}
-
-#[test]
 fn a_shutdown_ends_in_time_when_nobody_answers() {
     let server = GrpcServer::start(vec![Reply::Hang]);
     let collector = start(&server.url, &[]);

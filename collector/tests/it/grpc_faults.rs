@@ -24,6 +24,8 @@ use crate::grpc::start;
 enum Act {
     /// A status, headers, data and trailers.
     Answer(u16, Headers, Vec<u8>, Option<Headers>),
+    /// Nothing, also not when the time that the call was given is over.
+    Hang,
     /// Data without end.
     Endless,
     /// A byte every 20 ms, without end.
@@ -44,29 +46,37 @@ fn ok() -> Act {
     Act::Answer(200, vec![GRPC], OK.to_vec(), Some(vec![("grpc-status", "0")]))
 }
 
-/// Answers calls in their order, the last act stays; returns the address and the number of calls.
-fn serve(acts: Vec<Act>) -> (SocketAddr, Arc<AtomicUsize>) {
+/// How many came.
+#[derive(Default)]
+struct Seen {
+    connections: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+/// Answers calls in their order, the last act stays; returns the address and what came.
+fn serve(acts: Vec<Act>) -> (SocketAddr, Arc<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("a socket");
     let address = listener.local_addr().expect("bound");
-    let calls = Arc::<AtomicUsize>::default();
-    let seen = Arc::clone(&calls);
+    let all = Arc::<Seen>::default();
+    let seen = Arc::clone(&all);
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
             while let Ok((stream, _)) = listener.accept().await {
+                seen.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(connection(stream, acts.clone(), Arc::clone(&seen)));
             }
         });
     });
-    (address, calls)
+    (address, all)
 }
 
-async fn connection(stream: TcpStream, acts: Vec<Act>, seen: Arc<AtomicUsize>) {
+async fn connection(stream: TcpStream, acts: Vec<Act>, seen: Arc<Seen>) {
     let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
     while let Some(Ok((request, respond))) = connection.accept().await {
-        let act = acts[seen.fetch_add(1, Ordering::SeqCst).min(acts.len() - 1)].clone();
+        let act = acts[seen.calls.fetch_add(1, Ordering::SeqCst).min(acts.len() - 1)].clone();
         match act {
             Act::CutOff => {
                 let mut respond = respond;
@@ -123,6 +133,7 @@ async fn answer(act: Act, mut body: h2::RecvStream, mut respond: SendResponse<By
                 tokio::time::sleep(pause).await;
             }
         }
+        Act::Hang => std::future::pending().await,
         Act::Reset(reason) => respond.send_reset(reason),
         Act::CutOff | Act::OkAndGoAway => unreachable!("belong to the connection"),
     }
@@ -130,7 +141,7 @@ async fn answer(act: Act, mut body: h2::RecvStream, mut respond: SendResponse<By
 
 /// Ten spans to a receiver with this script, and how many calls it saw.
 fn run(acts: Vec<Act>) -> (usize, ExporterReport) {
-    let (address, calls) = serve(acts);
+    let (address, seen) = serve(acts);
     let url = format!("http://{address}");
     let collector = start(&url, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "500")]);
     collector.handle().send(plain_chunk(10));
@@ -141,7 +152,7 @@ fn run(acts: Vec<Act>) -> (usize, ExporterReport) {
         let of_whom = format!("{url} (traces): ");
         *error = error.strip_prefix(&of_whom).expect("whom it is about").to_owned();
     }
-    (calls.load(Ordering::SeqCst), report)
+    (seen.calls.load(Ordering::SeqCst), report)
 }
 
 fn refused() -> Counts {
@@ -226,15 +237,29 @@ fn a_status_of_success_stands_whatever_is_in_front_of_it() {
 }
 
 #[test]
+fn a_call_that_takes_too_long_is_made_again_on_another_connection() {
+    let (address, seen) = serve(vec![Act::Hang, ok()]);
+    let url = format!("http://{address}");
+    let collector = start(&url, &[("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "100")]);
+    collector.handle().send(plain_chunk(10));
+    let report = shutdown(collector, LONG);
+    assert_eq!(report.counts, all_delivered(10));
+    let expected = format!("{url} (traces): no answer within 100ms");
+    assert_eq!(report.last_error, Some(expected));
+    let seen = [&seen.calls, &seen.connections].map(|number| number.load(Ordering::SeqCst));
+    assert_eq!(seen, [2, 2]);
+}
+
+#[test]
 fn a_connection_that_was_closed_meanwhile_costs_no_call() {
-    let (address, calls) = serve(vec![Act::OkAndGoAway]);
+    let (address, seen) = serve(vec![Act::OkAndGoAway]);
     let collector = start(&format!("http://{address}"), &[]);
     for round in 1..=5 {
         collector.handle().send(plain_chunk(1));
         assert!(collector.flush(LONG));
         // The call is over for us before the connection is.
         thread::sleep(Duration::from_millis(20));
-        assert_eq!(calls.load(Ordering::SeqCst), round);
+        assert_eq!(seen.calls.load(Ordering::SeqCst), round);
     }
     let report = shutdown(collector, LONG);
     assert_eq!((report.counts, report.last_error), (all_delivered(5), None));
