@@ -12,13 +12,15 @@ pub enum Error {
     Map(#[from] observe_abi::map::MapError),
     /// Its hooks, or its annotations, are of a version that this host does not provide.
     #[error(
-        "imports `{found}`, and this host provides `{supported}`; make it anew for this version"
+        "imports `{found}`, and this host provides `{}`; make it anew for this version, or update \
+         the host",
+        .supported.join("`, `")
     )]
     Version {
         /// The import module that it names.
         found: String,
-        /// The one that it should name.
-        supported: &'static str,
+        /// Those that it may name.
+        supported: &'static [&'static str],
     },
     /// The engine does not take it.
     #[error("cannot be compiled: {}", one_line(.0))]

@@ -116,11 +116,11 @@ impl ObservedModule {
         facts: Facts,
         warnings: Vec<Warning>,
     ) -> Result<Self, Error> {
-        let contracts =
-            [(hooks::MODULE_PREFIX, hooks::MODULE), (guest::MODULE_PREFIX, guest::MODULE)];
+        let contracts: [(&str, &[&str]); 2] =
+            [(hooks::MODULE_PREFIX, &[hooks::MODULE]), (guest::MODULE_PREFIX, &guest::MODULES)];
         for import in module.imports() {
             for (prefix, supported) in contracts {
-                if import.module().starts_with(prefix) && import.module() != supported {
+                if import.module().starts_with(prefix) && !supported.contains(&import.module()) {
                     return Err(Error::Version { found: import.module().to_owned(), supported });
                 }
             }

@@ -13,6 +13,8 @@
 #[cfg(feature = "map")]
 extern crate alloc;
 
+pub mod guest;
+
 #[cfg(feature = "map")]
 pub mod map;
 
@@ -143,32 +145,4 @@ pub mod dylibso {
     /// was seen to ask for.
     pub const VERSION: [(&str, i32); 2] =
         [("wasm_instr_version_major", 0), ("wasm_instr_version_minor", 4)];
-}
-
-/// What guest code that was annotated by hand calls.
-///
-/// A span ends with the hooked function in which it began, if it did not end before and
-/// that call is timed, so that a trap or an exception leaves none open. Wrappers of these
-/// imports must therefore be inlined into their callers. In a call that is not timed, a
-/// span that nobody ends lasts until the next timed call around it ends.
-pub mod guest {
-    /// The import module of this version of the annotations.
-    pub const MODULE: &str = "observe:guest@1";
-
-    /// What the import module of every version of the annotations begins with.
-    pub const MODULE_PREFIX: &str = "observe:guest@";
-
-    /// `span-begin: (name: i32, len: i32) -> (token: i32)`.
-    ///
-    /// Opens a span under the innermost open one. The name is UTF-8 at `name` in
-    /// the memory that the guest exports as `memory`, `len` bytes long; the host
-    /// replaces what is not UTF-8, and counts a name that it cannot read or that
-    /// is beyond its quota.
-    pub const SPAN_BEGIN: &str = "span-begin";
-
-    /// `span-end: (token: i32) -> ()`, with the token that `span-begin` gave.
-    ///
-    /// Closes the span and whatever is still open inside it. A token that names
-    /// no open span is counted, and otherwise without effect.
-    pub const SPAN_END: &str = "span-end";
 }

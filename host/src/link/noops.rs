@@ -15,9 +15,29 @@ pub(super) fn add<T: 'static>(linker: &mut Linker<T>) -> Result<(), Error> {
     imports.add(hooks::TABLE_GROW, |_: u32, _: u32, _: i64| {})?;
     imports.add(hooks::ALLOCATION, |_: u64, _: u64, _: u64| {})?;
 
+    let mut imports = Imports::new(linker, guest::v1::MODULE);
+    imports.add(guest::v1::SPAN_BEGIN, |_name: u32, _len: u32| 0)?;
+    imports.add(guest::v1::SPAN_END, |_token: i32| {})?;
+
     let mut imports = Imports::new(linker, guest::MODULE);
-    imports.add(guest::SPAN_BEGIN, |_name: u32, _len: u32| 0)?;
-    imports.add(guest::SPAN_END, |_token: i32| {})?;
+    imports.add(guest::INTEREST, || guest::interest::ANSWERED)?;
+    imports.add(guest::SPAN_BEGIN, |_: u32, _: u32, _: u32, _: u32, _: u32| 0)?;
+    imports.add(guest::SPAN_END, |_: i32| {})?;
+    imports.add(guest::SPAN_OPEN, |_: i32, _: u32, _: u32, _: u32, _: u32, _: u32| 0)?;
+    imports.add(guest::SPAN_ENTER, |_: i32| {})?;
+    imports.add(guest::SPAN_EXIT, |_: i32| {})?;
+    imports.add(guest::SPAN_CLOSE, |_: i32| {})?;
+    imports.add(guest::SPAN_ATTRIBUTES, |_: i32, _: u32, _: u32| {})?;
+    imports.add(guest::SPAN_EVENT, |_: i32, _: u32, _: u32, _: u32, _: u32| {})?;
+    imports.add(guest::SPAN_STATUS, |_: i32, _: i32, _: u32, _: u32| {})?;
+    imports.add(guest::SPAN_LINK, |_: i32, _: u32, _: u32, _: u32, _: u32| {})?;
+    imports.add(guest::LOG, |_: i32, _: i32, _: u32, _: u32, _: u32, _: u32| {})?;
+    imports.add(guest::INSTRUMENT, |_: i32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| 0)?;
+    imports.add(guest::RECORD_I64, |_: i32, _: i64, _: u32, _: u32| {})?;
+    imports.add(guest::RECORD_F64, |_: i32, _: f64, _: u32, _: u32| {})?;
+    imports.add(guest::CONTEXT, |_: u32, _: u32| 0)?;
+    imports.add(guest::BAGGAGE, |_: u32, _: u32| 0)?;
+    imports.add(guest::SUBMIT, |_: u32, _: u32| {})?;
 
     let mut imports = Imports::new(linker, dylibso::MODULE);
     for name in [dylibso::ENTER, dylibso::EXIT, dylibso::MEMORY_GROW] {

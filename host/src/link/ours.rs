@@ -60,14 +60,14 @@ pub(super) fn add_annotations<T: 'static>(
     linker: &mut Linker<T>,
     recorder: impl Fn(&mut T) -> &mut Recorder + Copy + Send + Sync + 'static,
 ) -> Result<(), Error> {
-    let mut imports = Imports::new(linker, guest::MODULE);
-    imports.add(guest::SPAN_BEGIN, move |mut caller: Caller<'_, T>, name: u32, len: u32| {
+    let mut imports = Imports::new(linker, guest::v1::MODULE);
+    imports.add(guest::v1::SPAN_BEGIN, move |mut caller: Caller<'_, T>, name: u32, len: u32| {
         with_memory(&mut caller, |memory, data| {
             let name = read(memory, name.into(), len);
             recorder(data).inner().map_or(0, |inner| inner.begin_named(Kind::Guest, name))
         })
     })?;
-    imports.add(guest::SPAN_END, move |mut caller: Caller<'_, T>, token: i32| {
+    imports.add(guest::v1::SPAN_END, move |mut caller: Caller<'_, T>, token: i32| {
         // A span that was not opened, outside a trace or too deep, has no end.
         if let Some(inner) = recorder(caller.data_mut()).inner()
             && token < 0
