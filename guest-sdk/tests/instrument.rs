@@ -1,7 +1,7 @@
 //! Functions of all ordinary shapes can carry `#[instrument]`, without a warning.
 #![deny(warnings)]
 
-use observe_guest::instrument;
+use observe::instrument;
 
 /// A function that is one expression.
 #[instrument]

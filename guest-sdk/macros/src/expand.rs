@@ -25,7 +25,7 @@ pub(crate) fn instrument(arguments: &Arguments, function: ItemFn) -> TokenStream
         #(#outer)*
         #vis #sig {
             #(#inner)*
-            let __observe_span = ::observe_guest::span(#name);
+            let __observe_span = ::observe::span(#name);
             #(#statements)*
         }
     }

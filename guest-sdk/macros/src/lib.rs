@@ -12,10 +12,10 @@ use proc_macro::TokenStream;
 /// name. It works on any function that is not `async` and not `const`.
 ///
 /// ```ignore
-/// #[observe_guest::instrument]
+/// #[observe::instrument]
 /// fn resize(image: &Image) { /* … */ }
 ///
-/// #[observe_guest::instrument(name = "cache lookup")]
+/// #[observe::instrument(name = "cache lookup")]
 /// fn get(key: &str) -> Option<Entry> { /* … */ }
 /// ```
 #[proc_macro_attribute]
