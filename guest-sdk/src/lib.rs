@@ -68,6 +68,7 @@ mod value;
 pub use batch::Batch;
 pub use context::{Traceparent, baggage, traceparent};
 pub use detached::{DetachedSpan, Entered, Parent};
+pub use future::Followed;
 pub use log::{CUT_BYTES, MAX_MESSAGE, Severity, log};
 pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
 /// Begins a span with each call of a function, and ends it when the call returns.
