@@ -149,6 +149,9 @@ class attribute {
         : attribute(key, OBSERVE_TYPE_STRING_, data, size) {}
     template <class T, size_t N>
     OBSERVE_IN_ attribute(text key, const T (&values)[N]) : attribute(key, values, N) {}
+    // A buffer with a C string, as all other arrays of chars.
+    template <size_t N>
+    OBSERVE_IN_ attribute(text key, const char (&value)[N]) : attribute(key, text(value)) {}
     template <class Range, class = decltype(static_cast<const Range *>(nullptr)->data())>
     OBSERVE_IN_ attribute(text key, const Range &range)
         : attribute(key, range.data(), static_cast<size_t>(range.size())) {}
