@@ -1,20 +1,27 @@
 //! Annotations for observed WebAssembly guests.
 //!
-//! Instrumentation tells where time goes without any change to a program; a span of
-//! the author's own tells what it was for. It begins with [`span`] and ends when the
-//! value is dropped, and nests with instrumented functions in both directions:
+//! Instrumentation tells where time goes without any change to a program; spans, attributes, logs
+//! and metrics of the author's own tell what it was for. They nest with instrumented functions in
+//! both directions:
 //!
 //! ```
-//! #[observe_guest::instrument]
+//! use observe::{Counter, Kind, info, span};
+//!
+//! static ORDERS: Counter = Counter::new("orders").unit("{order}");
+//!
 //! fn checkout(items: &[u32]) -> u32 {
+//!     let order = span!(kind: Kind::Server, "POST /orders", items = items.len());
 //!     let sum = {
-//!         let _span = observe_guest::span("add up");
+//!         let _span = observe::span("add up");
 //!         items.iter().sum::<u32>()
 //!     };
+//!     info!(sum, "order accepted");
+//!     order.attribute("paid", false);
+//!     ORDERS.add(1);
 //!     sum + shipping()
 //! }
 //!
-//! #[observe_guest::instrument(name = "shipping")]
+//! #[observe::instrument(name = "shipping")]
 //! fn shipping() -> u32 {
 //!     5
 //! }
@@ -22,43 +29,91 @@
 //! assert_eq!(checkout(&[1, 2]), 8);
 //! ```
 //!
-//! On `wasm32` this imports two functions from the host, `observe:guest@1`, and
-//! nothing else: no clock, no I/O, no allocator. On other targets spans do nothing,
-//! so that the same code runs in native tests.
+//! On `wasm32` this imports functions of the host, `observe:guest@2`, and nothing else: no
+//! clock, no I/O, no allocator. Nothing here panics. On other targets nothing is said, so
+//! that the same code runs in native tests; with the feature `std` a test can look at what would be
+//! said, in its module `native`.
+//!
+//! # Cost
+//!
+//! The host is asked once what it wants to be told. What it does not want costs a load and a
+//! branch or two, and macros do not look at their fields. With the feature `off` nothing at all is
+//! left.
 #![no_std]
 
+#[cfg(feature = "std")]
+extern crate std;
+
+#[doc(hidden)]
+pub mod __private;
+mod batch;
+mod context;
+mod detached;
+mod future;
+// Where there is no host, or nothing is to be said, another file takes its place.
+#[cfg_attr(
+    any(feature = "off", not(any(target_arch = "wasm32", feature = "std"))),
+    path = "absent.rs"
+)]
 mod host;
+mod log;
+mod macros;
+mod metrics;
+#[cfg(all(feature = "std", not(target_arch = "wasm32")))]
+pub mod native;
+mod span;
+mod text;
+mod value;
 
+pub use batch::Batch;
+pub use context::{Traceparent, baggage, traceparent};
+pub use detached::{DetachedSpan, Entered, Parent};
+pub use log::{CUT_BYTES, MAX_MESSAGE, Severity, log};
+pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
 pub use observe_guest_macros::instrument;
+pub use span::{Kind, Span, SpanRef, Status, current, span};
+pub use text::Text;
+pub use value::{Attribute, ToValue, Value};
 
-/// An open span; it ends when this is dropped.
-///
-/// Spans end in the reverse order in which they began: one that is dropped early
-/// ends those that began after it, too.
-#[must_use = "a span that is not kept ends at once"]
-#[derive(Debug)]
-pub struct Span {
-    token: i32,
-}
+/// How many bytes are kept of a field that is recorded by `Debug` or `Display`.
+pub const MAX_FIELD: usize = 256;
 
-/// Begins a span under the innermost open one.
+/// Whether the host listens to spans and what is said of them.
 ///
-/// The host takes the first 256 bytes of the name, and at most 1,000 different names
-/// in a trace; so the name says what is done, and not with what.
+/// The answer stays the same as long as the instance lives. All macros and methods ask by themselves.
 ///
-/// # Overhead
-///
-/// Two calls of the host, which copy the name and read the clock.
-// A span ends with the hooked function that it began in, which must be the author's
-// and not this one.
+/// ```
+/// if observe::spans_wanted() {
+///     observe::current().attribute("digest", 42);
+/// }
+/// ```
 #[inline(always)]
-pub fn span(name: &str) -> Span {
-    Span { token: host::span_begin(name) }
+pub fn spans_wanted() -> bool {
+    host::wants_spans()
 }
 
-impl Drop for Span {
-    #[inline(always)]
-    fn drop(&mut self) {
-        host::span_end(self.token);
-    }
+/// Whether the host listens to log records of a severity.
+///
+/// ```
+/// if observe::logs_wanted(observe::Severity::Debug) {
+///     observe::debug!("{:?}", [1, 2, 3]);
+/// }
+/// ```
+#[inline(always)]
+pub fn logs_wanted(severity: Severity) -> bool {
+    host::wants_logs(severity)
+}
+
+/// Whether the host listens to measurements.
+///
+/// ```
+/// static STOCK: observe::Gauge = observe::Gauge::new("stock");
+///
+/// if observe::metrics_wanted() {
+///     STOCK.set(7);
+/// }
+/// ```
+#[inline(always)]
+pub fn metrics_wanted() -> bool {
+    host::wants_metrics()
 }
