@@ -175,7 +175,9 @@ pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
 /// # Asynchronous functions
 ///
 /// The span of an `async fn` begins when it is first polled. It is detached, entered while
-/// the function is polled, and ends when it returns or is dropped.
+/// the function is polled, and ends when it returns or is dropped. So it is with functions that end
+/// with `async move { … }` or `Box::pin(async move { … })`, as those of traits with boxed
+/// futures do: the span is that of the block, which takes along the arguments that are recorded.
 #[doc(inline)]
 pub use observe_guest_macros::instrument;
 pub use span::{Kind, Span, SpanRef, Status, current, span};
