@@ -46,19 +46,30 @@ extern crate std;
 mod batch;
 mod context;
 mod detached;
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod fields;
 #[cfg_attr(any(feature = "off", not(target_arch = "wasm32")), path = "absent.rs")]
 mod host;
-mod log;
+mod init;
+#[cfg(feature = "log")]
+#[path = "logger.rs"]
+pub mod log;
+mod logs;
 mod macros;
 mod metrics;
+#[cfg(feature = "std")]
+pub mod panic;
 mod span;
 mod text;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 mod value;
 
 pub use batch::Batch;
 pub use context::{Traceparent, baggage, traceparent};
 pub use detached::{DetachedSpan, Entered, Parent};
-pub use log::{CUT_BYTES, MAX_MESSAGE, Severity, log};
+pub use init::init;
+pub use logs::{CUT_BYTES, MAX_MESSAGE, Severity, log};
 pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
 pub use observe_guest_macros::instrument;
 pub use span::{Kind, Span, SpanRef, Status, current, span};
@@ -111,7 +122,7 @@ pub fn metrics_wanted() -> bool {
 /// What the macros expand to.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::log::log_message;
+    pub use crate::logs::log_message;
     use crate::{Attribute, MAX_FIELD, Text, Value};
 
     /// Room for the one that tells what was cut.
