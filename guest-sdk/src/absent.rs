@@ -19,7 +19,14 @@ impl Id {
     }
 }
 
+#[cfg(all(feature = "std", not(target_arch = "wasm32")))]
+pub(crate) fn ask_again() {}
+
 pub(crate) fn wants_spans() -> bool {
+    false
+}
+
+pub(crate) fn wants_spans_of(_severity: Severity) -> bool {
     false
 }
 

@@ -5,11 +5,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use observe_abi::guest;
 
 pub(crate) use self::instrument::{Instrument, Record};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::native::host as imports;
 use crate::value::Attribute;
 use crate::{Kind, Severity, Status};
 
-#[cfg_attr(not(target_arch = "wasm32"), path = "native/host.rs")]
-#[cfg_attr(target_arch = "wasm32", path = "host/imports.rs")]
+#[cfg(target_arch = "wasm32")]
 mod imports;
 
 mod instrument;
@@ -50,7 +51,7 @@ fn ask() -> u32 {
     interest
 }
 
-/// Lets a printer be turned on after the first question.
+/// Native programs may want to be told after the first question.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn ask_again() {
     INTEREST.store(0, Ordering::Relaxed);
@@ -59,6 +60,12 @@ pub(crate) fn ask_again() {
 #[inline(always)]
 pub(crate) fn wants_spans() -> bool {
     interest() & guest::interest::SPANS != 0
+}
+
+#[inline(always)]
+pub(crate) fn wants_spans_of(severity: Severity) -> bool {
+    let interest = interest();
+    interest & guest::interest::SPANS != 0 && severe_enough(interest, severity)
 }
 
 #[inline(always)]

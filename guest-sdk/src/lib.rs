@@ -31,7 +31,8 @@
 //!
 //! On `wasm32` this imports functions of the host, `observe:guest@2`, and nothing else: no
 //! clock, no I/O, no allocator. Nothing here panics. On other targets nothing is said, so
-//! that the same code runs in native tests.
+//! that the same code runs in native tests; with the feature `std` a test can look at what would be
+//! said, in its module `native`.
 //!
 //! # Cost
 //!
@@ -43,12 +44,19 @@
 #[cfg(feature = "std")]
 extern crate std;
 
+#[doc(hidden)]
+pub mod __private;
 mod batch;
 mod context;
 mod detached;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod fields;
-#[cfg_attr(any(feature = "off", not(target_arch = "wasm32")), path = "absent.rs")]
+mod future;
+// Where there is no host, or nothing is to be said, another file takes its place.
+#[cfg_attr(
+    any(feature = "off", not(any(target_arch = "wasm32", feature = "std"))),
+    path = "absent.rs"
+)]
 mod host;
 mod init;
 #[cfg(feature = "log")]
@@ -57,6 +65,8 @@ pub mod log;
 mod logs;
 mod macros;
 mod metrics;
+#[cfg(all(feature = "std", not(target_arch = "wasm32")))]
+pub mod native;
 #[cfg(feature = "std")]
 pub mod panic;
 mod span;
@@ -117,22 +127,4 @@ pub fn logs_wanted(severity: Severity) -> bool {
 #[inline(always)]
 pub fn metrics_wanted() -> bool {
     host::wants_metrics()
-}
-
-/// What the macros expand to.
-#[doc(hidden)]
-pub mod __private {
-    pub use crate::logs::log_message;
-    use crate::{Attribute, MAX_FIELD, Text, Value};
-
-    /// Room for the one that tells what was cut.
-    pub const NO_ATTRIBUTE: Attribute<'static> = Attribute::of("", Value::bool(false));
-
-    pub fn debug(value: &(impl core::fmt::Debug + ?Sized)) -> Text<MAX_FIELD> {
-        Text::debug(value)
-    }
-
-    pub fn display(value: &(impl core::fmt::Display + ?Sized)) -> Text<MAX_FIELD> {
-        Text::display(value)
-    }
 }

@@ -68,6 +68,10 @@ pub fn logger() -> &'static dyn Log {
 
 /// The level from which on the host wants records.
 fn max_level() -> LevelFilter {
+    // In native programs it may be captured later.
+    if cfg!(not(target_arch = "wasm32")) {
+        return LevelFilter::Trace;
+    }
     let levels = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
     let least = levels.into_iter().find(|level| host::wants_logs(severity(*level)));
     least.map_or(LevelFilter::Off, |level| level.to_level_filter())

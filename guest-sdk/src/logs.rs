@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::host::{self, Id};
-use crate::{Attribute, Text};
+use crate::{Attribute, SpanRef, Text};
 
 /// How severe a log record is: numbers of the OpenTelemetry logs data model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,11 +71,22 @@ fn log_formatted(
     attributes: &mut [Attribute<'_>],
 ) {
     let text = Text::<MAX_MESSAGE>::format(message);
-    if text.cut() == 0 {
-        return log_text(severity, text.as_str(), attributes);
+    log_cut(&crate::current(), severity, &text, attributes);
+}
+
+/// Logs what fitted; the last attribute is the one for what did not.
+pub(crate) fn log_cut(
+    span: &SpanRef,
+    severity: Severity,
+    text: &Text<MAX_MESSAGE>,
+    attributes: &mut [Attribute<'_>],
+) {
+    if let [others @ .., last] = attributes {
+        if text.cut() == 0 {
+            span.log(severity, text.as_str(), others);
+        } else {
+            *last = Attribute::new(CUT_BYTES, text.cut());
+            span.log(severity, text.as_str(), attributes);
+        }
     }
-    if let Some(last) = attributes.last_mut() {
-        *last = Attribute::new(CUT_BYTES, text.cut());
-    }
-    host::log(Id::CURRENT, severity, text.as_str(), attributes);
 }

@@ -155,7 +155,9 @@ impl SpanRef {
     #[inline(always)]
     pub fn log(&self, severity: Severity, body: &str, attributes: &[Attribute<'_>]) {
         if host::wants_logs(severity) {
-            host::log(self.id, severity, body, attributes);
+            // A record is no less worth for a span that the host had no room for.
+            let id = if self.id.is_none() { Id::CURRENT } else { self.id };
+            host::log(id, severity, body, attributes);
         }
     }
 }

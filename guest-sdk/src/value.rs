@@ -105,6 +105,16 @@ impl<T> Slice<T> {
     pub(crate) const fn of(slice: &[T]) -> Self {
         Self { pointer: slice.as_ptr(), len: slice.len() }
     }
+
+    #[cfg(all(feature = "std", not(any(feature = "off", target_arch = "wasm32"))))]
+    pub(crate) fn address(self) -> *const T {
+        self.pointer
+    }
+
+    #[cfg(all(feature = "std", not(any(feature = "off", target_arch = "wasm32"))))]
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
 }
 
 // SAFETY: both stand for a shared reference to integers, floats or text.

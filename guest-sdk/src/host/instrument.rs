@@ -89,11 +89,11 @@ impl Instrument {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Record<'a> {
-    what: u32,
-    subject: i32,
-    text: Slice<u8>,
-    attributes: Slice<Attribute<'a>>,
-    value: u64,
+    pub(crate) what: u32,
+    pub(crate) subject: i32,
+    pub(crate) text: Slice<u8>,
+    pub(crate) attributes: Slice<Attribute<'a>>,
+    pub(crate) value: u64,
     borrowed: PhantomData<&'a [Attribute<'a>]>,
 }
 

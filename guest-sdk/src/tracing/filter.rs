@@ -24,12 +24,17 @@ impl<S> Filter<S> for HostInterest {
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         match wants(metadata) {
+            // In native programs it may be captured later.
+            _ if cfg!(not(target_arch = "wasm32")) => Interest::sometimes(),
             true => Interest::always(),
             false => Interest::never(),
         }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
+        if cfg!(not(target_arch = "wasm32")) {
+            return None;
+        }
         let levels = [
             (Severity::Trace, LevelFilter::TRACE),
             (Severity::Debug, LevelFilter::DEBUG),
