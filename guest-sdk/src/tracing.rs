@@ -44,7 +44,8 @@
 //!
 //! # Where
 //!
-//! Both have `target`, `code.module.name`, `code.file.path` and `code.line.number`.
+//! Both have `target`, `code.file.path`, `code.line.number` and, where it is not the target,
+//! `code.module.name`.
 //!
 //! # Overhead
 //!
