@@ -34,6 +34,15 @@
 //! that the same code runs in native tests; with the feature `std` a test can look at what would be
 //! said, in its module `native`.
 //!
+//! # What says something already
+//!
+//! Spans and events of `tracing`, records of `log` and panics are told, too, with the features
+//! `tracing`, `log` and `std`, after one line at the start of the program:
+//!
+//! ```
+//! observe::init();
+//! ```
+//!
 //! # Cost
 //!
 //! The host is asked once what it wants to be told. What it does not want costs a load and a

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The message is the body, up to 4 KiB, after which it is cut and ends with `…`. The key-values of
-//! the record are attributes of their type, and so are its target (`target`), its module
-//! (`code.module.name`), its file (`code.file.path`) and its line (`code.line.number`).
+//! the record are attributes of their type, and so are its target (`target`), its module where that is
+//! another (`code.module.name`), its file (`code.file.path`) and its line (`code.line.number`).
 //! Nothing is allocated.
 //!
 //! # Overhead
@@ -108,7 +108,7 @@ impl Log for HostLogger {
         // It gives no error that the visitor did not, and that has none.
         let _ = record.key_values().visit(&mut Pairs(&mut fields));
         fields.push(Attribute::new("target", record.target()));
-        if let Some(module) = record.module_path() {
+        if let Some(module) = record.module_path().filter(|module| *module != record.target()) {
             fields.push(Attribute::new("code.module.name", module));
         }
         if let Some(file) = record.file() {

@@ -44,7 +44,8 @@
 //!
 //! # Where
 //!
-//! Both have `target`, `code.module.name`, `code.file.path` and `code.line.number`.
+//! Both have `target`, `code.file.path`, `code.line.number` and, where it is not the target,
+//! `code.module.name`.
 //!
 //! # Overhead
 //!
@@ -108,37 +109,35 @@ where
 /// The layer without its filter.
 struct HostLayer;
 
-/// The host's handle of a span, in its extensions.
+/// The host's handle of a span that it has recorded, in the extensions of the span.
 #[derive(Clone, Copy)]
 struct Handle(host::Id);
 
-/// The host's handle of a span, or of the innermost around it that the host has recorded.
-fn recorded<S>(span: SpanRef<'_, S>) -> host::Id
+/// The host's handle of a span, if the host has recorded it.
+fn handle<S>(span: &SpanRef<'_, S>) -> Option<host::Id>
 where
     S: for<'a> LookupSpan<'a>,
 {
-    let mut handles = span.scope().map(|span| handle(&span));
-    handles.find(|handle| !handle.is_none()).unwrap_or(host::Id::CURRENT)
+    span.extensions().get().map(|Handle(handle)| *handle)
 }
 
-/// The host's handle of a span, or none.
-fn handle<S>(span: &SpanRef<'_, S>) -> host::Id
-where
-    S: for<'a> LookupSpan<'a>,
-{
-    span.extensions().get().map_or(host::Id::NONE, |Handle(handle)| *handle)
-}
-
-/// Under which span one begins.
-fn parent<S>(attributes: &Attributes<'_>, context: &Context<'_, S>) -> host::Id
+/// The same by its id.
+fn handle_of<S>(id: &Id, context: &Context<'_, S>) -> Option<host::Id>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    if attributes.is_root() {
-        return host::Id::ROOT;
-    }
-    // What is innermost is known to the host, instrumented functions included.
-    attributes.parent().and_then(|id| context.span(id)).map_or(host::Id::CURRENT, recorded)
+    context.span(id).and_then(|span| handle(&span))
+}
+
+/// The span that somebody names, or the next around it that the host has recorded; the innermost
+/// where nobody names any.
+fn named<S>(span: Option<&Id>, context: &Context<'_, S>) -> host::Id
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let span = span.and_then(|id| context.span(id));
+    let handle = span.and_then(|span| span.scope().find_map(|span| handle(&span)));
+    handle.unwrap_or(host::Id::CURRENT)
 }
 
 impl<S> Layer<S> for HostLayer
@@ -153,16 +152,20 @@ where
         attributes.record(&mut visitor);
         let Visitor { mut fields, special } = visitor;
         visit::place(&mut fields, metadata);
-        let parent = parent(attributes, &context);
+        let parent = match attributes.is_root() {
+            true => host::Id::ROOT,
+            // What is innermost is known to the host, instrumented functions included.
+            false => named(attributes.parent(), &context),
+        };
         let handle = host::span_open(parent, special.kind, special.name, fields.attributes());
         special.tell_status(handle);
-        if let Some(span) = context.span(id) {
+        if let Some(span) = context.span(id).filter(|_| !handle.is_none()) {
             span.extensions_mut().replace(Handle(handle));
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let Some(handle) = context.span(id).map(|span| handle(&span)) else { return };
+        let Some(handle) = handle_of(id, &context) else { return };
         let mut buffer = fields::buffer();
         let fields = Fields::new(&mut buffer);
         let mut visitor = Visitor { fields, special: SpanFields::new("") };
@@ -175,11 +178,8 @@ where
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
-        let handle = |id| context.span(id).map_or(host::Id::NONE, |span| handle(&span));
-        let (span, follows) = (handle(id), handle(follows));
-        if span.is_none() || follows.is_none() {
-            return;
-        }
+        let Some(span) = handle_of(id, &context) else { return };
+        let Some(follows) = handle_of(follows, &context) else { return };
         // The host tells the ids of the innermost open span alone.
         let mut traceparent = [0; TRACEPARENT_LEN];
         host::span_enter(follows);
@@ -199,32 +199,31 @@ where
         event.record(&mut visitor);
         let Visitor { mut fields, special: EventFields { message, error } } = visitor;
         visit::place(&mut fields, metadata);
-        let explicit = event.parent().and_then(|id| context.span(id));
-        let span = explicit.map_or(host::Id::CURRENT, recorded);
+        let span = named(event.parent(), &context);
         let body = message.or(error).unwrap_or(metadata.name());
         host::log(span, severity(metadata.level()), body, fields.attributes());
         if *metadata.level() == Level::ERROR
-            && let Some(span) = context.event_span(event)
+            && let Some(failed) = context.event_span(event).and_then(|span| handle(&span))
         {
-            host::span_status(handle(&span), Status::Error, error.unwrap_or(body));
+            host::span_status(failed, Status::Error, error.unwrap_or(body));
         }
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id) {
-            host::span_enter(handle(&span));
+        if let Some(handle) = handle_of(id, &context) {
+            host::span_enter(handle);
         }
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id) {
-            host::span_exit(handle(&span));
+        if let Some(handle) = handle_of(id, &context) {
+            host::span_exit(handle);
         }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(&id) {
-            host::span_close(handle(&span));
+        if let Some(handle) = handle_of(&id, &context) {
+            host::span_close(handle);
         }
     }
 }

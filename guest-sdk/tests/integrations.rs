@@ -98,6 +98,25 @@ close outer
     assert_eq!(said, expected);
 }
 
+/// Says something while it is shown.
+struct Talkative;
+
+impl fmt::Debug for Talkative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        info_span!("show").in_scope(|| info!("shown"));
+        f.write_str("talk")
+    }
+}
+
+#[test]
+fn a_value_may_say_something_while_it_is_shown() {
+    let said = said(|| {
+        info!(value = ?Talkative, "told");
+    });
+    let expected = "open show\nin show\n  INFO shown\nclose show\nINFO told value=\"talk\"\n";
+    assert_eq!(said, expected);
+}
+
 /// An error with a cause.
 #[derive(Debug)]
 struct Late(fmt::Error);

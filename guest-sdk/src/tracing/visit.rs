@@ -25,7 +25,7 @@ pub(super) fn severity(level: &Level) -> Severity {
 /// `tracing-opentelemetry` adds to them.
 pub(super) fn place(fields: &mut Fields<'_>, metadata: &Metadata<'static>) {
     fields.push(Attribute::new("target", metadata.target()));
-    if let Some(module) = metadata.module_path() {
+    if let Some(module) = metadata.module_path().filter(|module| *module != metadata.target()) {
         fields.push(Attribute::new("code.module.name", module));
     }
     if let Some(file) = metadata.file() {
