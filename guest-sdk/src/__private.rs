@@ -3,8 +3,8 @@
 use core::fmt;
 use core::future::Future;
 
-use crate::log::log_cut;
-pub use crate::log::log_message;
+use crate::logs::log_cut;
+pub use crate::logs::log_message;
 use crate::{
     Attribute, DetachedSpan, Followed, MAX_FIELD, MAX_MESSAGE, Severity, SpanRef, Text, ToValue,
     Value, host,

@@ -83,6 +83,15 @@
 //! | `std` | `String`, `Vec` and their like as values; the module `native` |
 //! | `off` | nothing at all is left of annotations: no imports, no code, and values of no size |
 //!
+//! # What says something already
+//!
+//! Spans and events of `tracing`, records of `log` and panics are told, too, with the features
+//! `tracing`, `log` and `std`, after one line at the start of the program:
+//!
+//! ```
+//! observe::init();
+//! ```
+//!
 //! # Cost
 //!
 //! What the host does not want costs a load and a branch or two, and macros do not look at their
@@ -100,6 +109,8 @@ pub mod __private;
 mod batch;
 mod context;
 mod detached;
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod fields;
 mod future;
 // Where there is no host, or nothing is to be said, another file takes its place.
 #[cfg_attr(
@@ -107,20 +118,29 @@ mod future;
     path = "absent.rs"
 )]
 mod host;
-mod log;
+mod init;
+#[cfg(feature = "log")]
+#[path = "logger.rs"]
+pub mod log;
+mod logs;
 mod macros;
 mod metrics;
 #[cfg(all(feature = "std", not(target_arch = "wasm32")))]
 pub mod native;
+#[cfg(feature = "std")]
+pub mod panic;
 mod span;
 mod text;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 mod value;
 
 pub use batch::Batch;
 pub use context::{Traceparent, baggage, traceparent};
 pub use detached::{DetachedSpan, Entered, Parent};
 pub use future::Followed;
-pub use log::{CUT_BYTES, MAX_MESSAGE, Severity, log};
+pub use init::init;
+pub use logs::{CUT_BYTES, MAX_MESSAGE, Severity, log};
 pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
 /// Begins a span with each call of a function, and ends it when the call returns.
 ///
