@@ -205,6 +205,12 @@ pub use text::Text;
 pub use value::{Attribute, ToValue, Value};
 
 /// How many bytes are kept of a field that is recorded by `Debug` or `Display`.
+///
+/// ```
+/// let long = "x".repeat(observe::MAX_FIELD + 1);
+/// // What is text already is not cut.
+/// let _span = observe::span!("x", long, cut = %long);
+/// ```
 pub const MAX_FIELD: usize = 256;
 
 /// Whether the host listens to spans and what is said of them.
