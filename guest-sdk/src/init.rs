@@ -1,7 +1,7 @@
 //! All that is to be set up, at once.
 
-/// Sets up what the features of this crate are for: with `tracing` the [layer](crate::tracing), with
-/// `log` the [logger](crate::log), with `std` the [panic hook](crate::panic).
+/// Sets up what the features of this crate are for: with `tracing` its layer, with `log` its logger, with
+/// `std` its panic hook.
 ///
 /// Call it at the start of `main`, or of each function that the module exports: from the second time
 /// on it does nothing.
