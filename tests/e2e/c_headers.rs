@@ -178,6 +178,21 @@ fn what_is_turned_off_imports_nothing() {
 }
 
 #[test]
+fn with_a_c_library_log_records_are_formatted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let wasm = dir.path().join("all.wasm");
+    let mut clang = here("clang");
+    clang.args(["--target=wasm32-wasi", "-mexec-model=reactor", "-Wl,--export=all"]);
+    compile(&mut clang, &PROGRAMS[0], &[], &wasm);
+    let (imports, functions) = inspect(&wasm);
+    let ours = imports.into_iter().filter(|(module, ..)| module == guest::MODULE);
+    assert_eq!(ours.collect::<Vec<_>>(), contract());
+    for name in ["snprintf", "vsnprintf"] {
+        assert!(functions.iter().any(|function| function == name), "{name} in {functions:?}");
+    }
+}
+
+#[test]
 fn natively_nothing_happens_or_is_printed() {
     let dir = tempfile::tempdir().expect("a folder");
     let program = dir.path().join("all");
@@ -196,6 +211,7 @@ fn natively_nothing_happens_or_is_printed() {
          bools=[true,false] i64s=[-9223372036854775808,0,9223372036854775807] f64s=[0.5] none=\n",
         "observe: open 1 detached\n",
         "observe: info 2147483647 1 of all\n",
+        "observe: info 2147483647 1 again\n",
         "observe: fatal -1 t\n",
     ] {
         assert!(printed.contains(line), "{line:?} is not in {printed}");
