@@ -3,6 +3,7 @@
 mod as_wasm;
 mod bad_input;
 mod beside;
+mod c_headers;
 mod corpus;
 mod dylibso;
 mod examples;
