@@ -10,6 +10,11 @@ use crate::{Attribute, MAX_FIELD, MAX_MESSAGE, Severity, SpanRef, Text, ToValue,
 /// Room for the one that tells what was cut.
 pub const NO_ATTRIBUTE: Attribute<'static> = Attribute::of("", Value::bool(false));
 
+#[inline(always)]
+pub fn field<'a>(key: &'a str, value: &'a (impl ToValue + ?Sized)) -> Attribute<'a> {
+    Attribute::of(key, value.to_value())
+}
+
 pub fn debug(value: &(impl fmt::Debug + ?Sized)) -> Text<MAX_FIELD> {
     Text::debug(value)
 }

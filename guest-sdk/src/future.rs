@@ -1,7 +1,6 @@
 //! Futures that belong to a span.
 
 use core::future::Future;
-use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
@@ -28,14 +27,25 @@ impl DetachedSpan {
 
 /// Enters the span on each poll of the future, and when it is dropped.
 pub fn within<F: Future>(span: &DetachedSpan, future: F) -> Within<'_, F> {
-    Within { span, future: ManuallyDrop::new(future) }
+    Within { span, future: Some(future) }
 }
 
 /// See [`within`].
 pub struct Within<'a, F> {
     span: &'a DetachedSpan,
-    /// Pinned if this is.
-    future: ManuallyDrop<F>,
+    /// Pinned if this is, and dropped as soon as it is ready.
+    future: Option<F>,
+}
+
+impl<'a, F> Within<'a, F> {
+    fn project(self: Pin<&mut Self>) -> (&'a DetachedSpan, Pin<&mut Option<F>>) {
+        // SAFETY: nothing gives access to the future but through the pin, and it is dropped where
+        // it is.
+        unsafe {
+            let this = self.get_unchecked_mut();
+            (this.span, Pin::new_unchecked(&mut this.future))
+        }
+    }
 }
 
 impl<F: Future> Future for Within<'_, F> {
@@ -43,20 +53,26 @@ impl<F: Future> Future for Within<'_, F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: the future is not moved, and is dropped only where it is.
-        let (span, future) = unsafe {
-            let this = self.get_unchecked_mut();
-            (this.span, Pin::new_unchecked(&mut *this.future))
-        };
+        let (span, mut future) = self.project();
         let _entered = span.enter();
-        future.poll(context)
+        match future.as_mut().as_pin_mut().map(|future| future.poll(context)) {
+            Some(Poll::Ready(output)) => {
+                future.set(None);
+                Poll::Ready(output)
+            }
+            // One that was ready is not to be polled again.
+            Some(Poll::Pending) | None => Poll::Pending,
+        }
     }
 }
 
 impl<F> Drop for Within<'_, F> {
     fn drop(&mut self) {
-        let _entered = self.span.enter();
-        // SAFETY: nothing uses it afterwards.
-        unsafe { ManuallyDrop::drop(&mut self.future) };
+        if self.future.is_some() {
+            // SAFETY: it is not moved any more.
+            let (span, mut future) = unsafe { Pin::new_unchecked(self) }.project();
+            let _entered = span.enter();
+            future.set(None);
+        }
     }
 }

@@ -70,6 +70,61 @@ pub use context::{Traceparent, baggage, traceparent};
 pub use detached::{DetachedSpan, Entered, Parent};
 pub use log::{CUT_BYTES, MAX_MESSAGE, Severity, log};
 pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
+/// Begins a span with each call of a function, and ends it when the call returns.
+///
+/// The span has the arguments as attributes, and is named after the function and its module. Much is
+/// as `tracing` has it:
+///
+/// | argument | effect |
+/// |---|---|
+/// | `name = "…"` | another name |
+/// | `kind = "server"` | `internal`, `server`, `client`, `producer` or `consumer` |
+/// | `level = "debug"` | no span if the host wants log records only of a higher severity than `trace`, `debug`, `info`, `warn` or `error` |
+/// | `skip(a, b)` | these arguments are not recorded |
+/// | `skip_all` | none is, but those that `fields` names |
+/// | `fields(a = x + 1, b = ?c, "d" = %e, f)` | more attributes, of expressions that may use the arguments; what has the name of an argument takes its place |
+/// | `err` | an `Err` is the span's status and a log record of severity error, by `Display`; `err(Debug)` by `Debug` |
+/// | `ret` | what is returned is the attribute `return`, of a `Result` with `err` only the `Ok`; `ret(Debug)`, `ret(Display)` |
+///
+/// ```
+/// use observe::native;
+///
+/// #[observe::instrument(name = "resize", skip(image), fields(width = image.len()), err)]
+/// fn resize(image: &[u8], factor: f64) -> Result<usize, String> {
+///     if image.is_empty() {
+///         return Err(format!("nothing to resize by {factor}"));
+///     }
+///     Ok(image.len())
+/// }
+///
+/// #[observe::instrument(name = "cache lookup", kind = "client", ret)]
+/// async fn get(key: &str) -> Option<u32> {
+///     None
+/// }
+///
+/// let said = native::capture();
+/// let resized = resize(&[], 0.5);
+/// assert_eq!(said.text(), "\
+/// resize factor=0.5 width=0
+///   error: nothing to resize by 0.5
+///   ERROR nothing to resize by 0.5
+/// ");
+/// ```
+///
+/// # What is recorded
+///
+/// An argument is recorded as what it is if its type implements [`ToValue`]; otherwise by `Debug`, of
+/// which [`MAX_FIELD`] bytes are kept, on the stack; otherwise not at all. An argument of a generic type
+/// is recorded if a bound says that it can be. Arguments whose names begin with `_` are left out,
+/// and so is `self`: what is worth to be told of it is named, as in `fields(self.id)`.
+///
+/// Nothing is looked at while the host does not listen.
+///
+/// # Asynchronous functions
+///
+/// The span of an `async fn` begins when it is first polled. It is detached, entered while
+/// the function is polled, and ends when it returns or is dropped.
+#[doc(inline)]
 pub use observe_guest_macros::instrument;
 pub use span::{Kind, Span, SpanRef, Status, current, span};
 pub use text::Text;

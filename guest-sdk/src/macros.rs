@@ -191,66 +191,66 @@ macro_rules! __attributes {
 macro_rules! __fields {
     // `key = value`
     (($($then:tt)+) [$($done:tt)*] $first:ident $(. $name:ident)* = ? $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             ::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($name))*),
             &$crate::__private::debug(&$value),
         ),] $($($rest)*)?)
     };
     (($($then:tt)+) [$($done:tt)*] $first:ident $(. $name:ident)* = % $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             ::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($name))*),
             &$crate::__private::display(&$value),
         ),] $($($rest)*)?)
     };
     (($($then:tt)+) [$($done:tt)*] $first:ident $(. $name:ident)* = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             ::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($name))*),
             &$value,
         ),] $($($rest)*)?)
     };
     // `"key" = value`
     (($($then:tt)+) [$($done:tt)*] $key:literal = ? $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             $key, &$crate::__private::debug(&$value),
         ),] $($($rest)*)?)
     };
     (($($then:tt)+) [$($done:tt)*] $key:literal = % $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             $key, &$crate::__private::display(&$value),
         ),] $($($rest)*)?)
     };
     (($($then:tt)+) [$($done:tt)*] $key:literal = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new($key, &$value),] $($($rest)*)?)
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field($key, &$value),] $($($rest)*)?)
     };
     // `{ KEY } = value`
     (($($then:tt)+) [$($done:tt)*] { $key:expr } = ? $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             $key, &$crate::__private::debug(&$value),
         ),] $($($rest)*)?)
     };
     (($($then:tt)+) [$($done:tt)*] { $key:expr } = % $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             $key, &$crate::__private::display(&$value),
         ),] $($($rest)*)?)
     };
     (($($then:tt)+) [$($done:tt)*] { $key:expr } = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new($key, &$value),] $($($rest)*)?)
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field($key, &$value),] $($($rest)*)?)
     };
     // `variable`
     (($($then:tt)+) [$($done:tt)*] ? $first:ident $(. $name:ident)* $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             ::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($name))*),
             &$crate::__private::debug(&$first $(. $name)*),
         ),] $($($rest)*)?)
     };
     (($($then:tt)+) [$($done:tt)*] % $first:ident $(. $name:ident)* $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             ::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($name))*),
             &$crate::__private::display(&$first $(. $name)*),
         ),] $($($rest)*)?)
     };
     (($($then:tt)+) [$($done:tt)*] $first:ident $(. $name:ident)* $(, $($rest:tt)*)?) => {
-        $crate::__fields!(($($then)+) [$($done)* $crate::Attribute::new(
+        $crate::__fields!(($($then)+) [$($done)* $crate::__private::field(
             ::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($name))*),
             &$first $(. $name)*,
         ),] $($($rest)*)?)

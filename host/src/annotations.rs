@@ -1,14 +1,25 @@
 //! What a guest says of itself, within its quotas: spans, attributes and logs of its own.
 
+mod attributes;
+mod logs;
+mod places;
+mod spans;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use observe_collector::event::{Attribute, LogRecord, Severity, Value};
+use observe_collector::event::{Attribute, Severity, Value};
 
+pub(crate) use self::attributes::Said;
+pub(crate) use self::logs::severity;
 use crate::clock::Ticks;
-use crate::frame::{Extra, Kind, UNTIMED};
 use crate::guest_metrics::Of;
+use crate::lost::Lost;
+use crate::observer::Shared;
+use crate::quotas::Quotas;
 use crate::recorder::Inner;
+use crate::records::Raw;
+use crate::redaction::Redaction;
 use crate::statsd;
 
 /// The bytes at which a text of tags is cut: more than the quotas let through.
@@ -19,39 +30,40 @@ const MAX_TAGS_BYTES: usize = 1 << 16;
 const RESERVED: [&str; 2] = ["wasm.", "otel."];
 
 /// How much of its quotas a guest has used.
-#[derive(Default)]
 pub(crate) struct Guarded {
     /// Spans of its own that are open.
     pub(crate) open: u32,
     /// Those among them that no token names, and that the guest has not ended.
     pub(crate) loose: u32,
+    /// The bytes that attributes, events and links of open spans take.
+    pub(crate) held: u64,
     log_bytes: u64,
-    /// Events since the second began.
+    /// Events that it may make until the clock is read again.
     events: u32,
-    second: u64,
+    /// When they were given to it.
+    since: Ticks,
 }
 
 impl Guarded {
-    /// Begins a trace.
-    pub(crate) fn start(&mut self) {
-        *self = Guarded::default();
+    /// At a time from which on it may make so many events in a second.
+    pub(crate) fn new(now: Ticks, events: u32) -> Self {
+        Guarded { open: 0, loose: 0, held: 0, log_bytes: 0, events, since: now }
     }
 }
 
-impl Inner {
-    /// Whether the guest may make one event more in this second.
-    fn may_speak(&mut self) -> bool {
-        let Some(trace) = &self.trace else { return false };
-        let Ticks(now) = self.now();
-        let second = trace.scale.nanos(now) / 1_000_000_000;
-        let guarded = &mut self.guarded;
-        if guarded.second != second {
-            (guarded.second, guarded.events) = (second, 0);
-        }
-        guarded.events = guarded.events.saturating_add(1);
-        let may = guarded.events <= self.shared.quotas.events_per_second;
-        self.lost.excess_events += u64::from(!may);
-        may
+/// What decides how much of a guest's words is kept, and counts the rest.
+pub(crate) struct Rules<'r> {
+    pub(crate) quotas: &'r Quotas,
+    redaction: &'r Redaction,
+    lost: &'r mut Lost,
+    held: &'r mut u64,
+}
+
+impl<'r> Rules<'r> {
+    /// The rules for what is kept with an open span.
+    fn new(shared: &'r Shared, lost: &'r mut Lost, guarded: &'r mut Guarded) -> Self {
+        let (quotas, redaction) = (&shared.quotas, &shared.redaction);
+        Rules { quotas, redaction, lost, held: &mut guarded.held }
     }
 
     /// A text of the guest's, cut at so many bytes; `None`, and counted, where it is not all in
@@ -72,31 +84,68 @@ impl Inner {
         Some(text)
     }
 
-    /// The guest opens a span of its own.
-    pub(crate) fn begin_named(&mut self, kind: Kind, name: Option<&[u8]>) -> i32 {
-        if !self.may_speak() {
+    /// A name, cut at the quota.
+    fn name<'b>(&mut self, bytes: Option<&'b [u8]>) -> Option<Cow<'b, str>> {
+        self.text(bytes, self.quotas.name_bytes as usize)
+    }
+
+    /// Takes room for so many bytes in place of others, unless there is too little.
+    fn hold(&mut self, before: u64, now: u64) -> bool {
+        let held = self.held.saturating_sub(before).saturating_add(now);
+        let has_room = held <= self.quotas.open_bytes;
+        if has_room {
+            *self.held = held;
+        }
+        has_room
+    }
+}
+
+impl Inner {
+    /// Whether the guest may make one event more in this second.
+    fn may_speak(&mut self) -> bool {
+        self.may_say(1) == 1
+    }
+
+    /// How many of so many events the guest may make. Those that it must not are counted.
+    ///
+    /// The clock is read only when those of a second are used up.
+    fn may_say(&mut self, events: u32) -> u32 {
+        if self.trace.is_none() {
             return 0;
         }
-        let limit = self.shared.quotas.name_bytes as usize;
-        let Some(name) = self.text(name, limit) else { return 0 };
-        if self.guarded.open >= self.shared.quotas.open_spans {
-            self.lost.excess_open_spans += 1;
-            return 0;
+        if self.guarded.events < events {
+            self.refill();
         }
-        let (id, within) = self.names.intern(&name, self.shared.quotas.names);
-        self.lost.excess_names += u64::from(!within);
-        let row = self.stats.named(id);
-        // What it opens takes room that calls were promised.
-        self.be_careful();
-        let Some(token) = self.open(kind, row, 1) else {
-            self.stats.count(row, 1);
-            return UNTIMED;
+        let may = events.min(self.guarded.events);
+        self.guarded.events -= may;
+        self.lost.excess_events += u64::from(events - may);
+        may
+    }
+
+    /// Gives the guest the events of another second, if one has passed.
+    #[cold]
+    fn refill(&mut self) {
+        let Some(trace) = &self.trace else { return };
+        let now = self.now();
+        if now.since(self.guarded.since) >= trace.scale.ticks(1_000_000_000) {
+            self.guarded.since = now;
+            self.guarded.events = self.shared.quotas.events_per_second;
+        }
+    }
+
+    /// What the host wants to be told.
+    pub(crate) fn interest(&self) -> u32 {
+        use observe_abi::guest::interest::{ANSWERED, LOGS, METRICS, SEVERITY_SHIFT, SPANS};
+        let logs = match &self.shared.sink {
+            Some(_) => LOGS | (Severity::Trace as u32) << SEVERITY_SHIFT,
+            None => 0,
         };
-        self.guarded.open += 1;
-        self.guarded.loose += u32::from(kind == Kind::Loose);
-        // So that its end is taken care of.
-        let _ = self.extra();
-        token.to_guest()
+        ANSWERED | SPANS | METRICS | logs
+    }
+
+    /// A text of the guest's, as [`Rules::text`] has it.
+    fn text<'b>(&mut self, bytes: Option<&'b [u8]>, limit: usize) -> Option<Cow<'b, str>> {
+        Rules::new(&self.shared, &mut self.lost, &mut self.guarded).text(bytes, limit)
     }
 
     /// The guest gives the span that it means tags, given as UTF-8: `key:value`, or only `key`,
@@ -107,44 +156,15 @@ impl Inner {
         }
         let Some(tags) = self.text(tags, MAX_TAGS_BYTES) else { return };
         for (key, value) in statsd::tags(&tags) {
-            self.guest_attribute(key, value.map_or(Value::Bool(true), Value::from));
-        }
-    }
-
-    /// The guest gives the span that it means an attribute.
-    fn guest_attribute(&mut self, key: &str, value: Value) {
-        if !self.may_speak() {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        let (quotas, redaction) = (&shared.quotas, &shared.redaction);
-        let Some(key) = self.text(Some(key.as_bytes()), quotas.name_bytes as usize) else { return };
-        if !redaction.allows(&key) {
-            self.lost.redacted += 1;
-            return;
-        }
-        let mut attribute = Attribute::new(key.into_owned(), value);
-        let Some((Extra { detail, .. }, is_its_own)) = self.tagged() else { return };
-        let before = detail.attributes.iter().position(|said| said.key == attribute.key);
-        // What the host said stays, and what it may yet say.
-        let is_reserved = is_reserved(&attribute.key);
-        let replaced = before.filter(|_| is_its_own);
-        let others = detail.attributes.iter().enumerate().filter(|&(at, _)| Some(at) != replaced);
-        let (count, used) =
-            others.fold((0, 0), |(count, used), (_, said)| (count + 1, used + chars(said)));
-        let left = (quotas.span_value_chars as usize).saturating_sub(used);
-        let fits = count < quotas.attributes as usize && left > 0;
-        let fits = fits && before == replaced && !is_reserved;
-        let mut is_cut = false;
-        if fits {
-            is_cut = redaction.clean(&mut attribute, left.min(quotas.value_chars as usize));
-            match replaced {
-                Some(at) => detail.attributes[at] = attribute,
-                None => detail.attributes.push(attribute),
+            if !self.may_speak() {
+                continue;
             }
+            let Some(place) = self.tagged() else { return };
+            let value = value.map_or(Raw::Bool(true), |value| Raw::String(value.as_bytes()));
+            let Some(extra) = self.extras.get_mut(place) else { return };
+            let mut rules = Rules::new(&self.shared, &mut self.lost, &mut self.guarded);
+            extra.said.add(&mut rules, Some(key.as_bytes()), Ok(value));
         }
-        self.lost.excess_attributes += u64::from(!fits);
-        self.lost.cut_texts += u64::from(is_cut);
     }
 
     /// The guest tells metrics, given as UTF-8 in lines as statsd takes them.
@@ -196,44 +216,6 @@ impl Inner {
         let of = Of { tenant, name: self.names.get(id), kind: line.kind, tags };
         let kept = shared.guest_metrics.add(of, &line.changes, quotas.metric_series);
         self.lost.excess_series += u64::from(!kept);
-    }
-
-    /// The guest logs a text, given as UTF-8. `None` is a level that nobody knows.
-    pub(crate) fn guest_log(&mut self, severity: Option<Severity>, body: Option<&[u8]>) {
-        if !self.may_speak() {
-            return;
-        }
-        self.lost.unknown_levels += u64::from(severity.is_none());
-        let quota = self.shared.quotas.log_bytes;
-        let left = quota.saturating_sub(self.guarded.log_bytes);
-        let limit = usize::try_from(left).unwrap_or(usize::MAX);
-        if limit == 0 {
-            self.lost.excess_log_bytes += 1;
-            return;
-        }
-        let Some(body) = self.text(body, limit) else { return };
-        self.guarded.log_bytes += body.len() as u64;
-        let body = body.into_owned();
-        self.log(severity.unwrap_or(Severity::Info), body, Vec::new());
-    }
-
-    /// Logs, tied to the innermost span.
-    pub(crate) fn log(&mut self, severity: Severity, body: String, attributes: Vec<Attribute>) {
-        let now = self.now();
-        let Ok(span) = self.number_open() else {
-            self.lost.too_many += 1;
-            return;
-        };
-        let Some(trace) = &mut self.trace else { return };
-        let time_unix_nanos = trace.scale.unix_nanos(now);
-        trace.add_log(LogRecord {
-            time_unix_nanos,
-            span,
-            severity,
-            body,
-            attributes,
-            dropped_attributes: 0,
-        });
     }
 }
 

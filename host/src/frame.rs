@@ -1,7 +1,8 @@
 //! What is known of an open call, and of other open spans.
 
-use observe_collector::event::{SpanDetail, SpanNumber};
+use observe_collector::event::{SpanDetail, SpanNumber, Status};
 
+use crate::annotations::Said;
 use crate::clock::Ticks;
 use crate::growth::Growth;
 use crate::paths::PathId;
@@ -62,14 +63,29 @@ pub(crate) enum Kind {
 /// What only few frames have.
 #[derive(Default)]
 pub(crate) struct Extra {
+    /// The place of its frame on the stack.
+    pub(crate) depth: u32,
     /// What its span will say.
     pub(crate) detail: SpanDetail,
+    /// The attributes that the guest gave it. Those of the host are in the detail.
+    pub(crate) said: Said,
+    /// The bytes that events and links take that the guest gave it, about.
+    pub(crate) beside: u64,
+    /// What the guest says of how it went.
+    pub(crate) status: Status,
     /// What grew in it, and in what was folded into it.
     pub(crate) growth: Growth,
     /// Whether it becomes a span however short it is.
     pub(crate) is_kept: bool,
     /// Whether the guest has ended it, while calls within it were open. It ends with these.
     pub(crate) is_over: bool,
+}
+
+impl Extra {
+    /// That of the frame at a place of the stack, which is below [`MAX_DEPTH`].
+    pub(crate) fn at(depth: usize) -> Self {
+        Extra { depth: depth as u32, ..Extra::default() }
+    }
 }
 
 /// How a frame ends.

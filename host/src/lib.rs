@@ -127,6 +127,7 @@ mod paths;
 mod quotas;
 mod readers;
 mod recorder;
+mod records;
 mod redaction;
 mod report;
 mod samples;

@@ -1,5 +1,6 @@
 //! The hooks, as host functions of a linker.
 
+mod guest;
 mod noops;
 mod observe_sdk;
 mod ours;
@@ -8,7 +9,7 @@ use wasmtime::{Caller, Extern, IntoFunc, Linker, Memory};
 
 use crate::Error;
 use crate::frame::UNTIMED;
-use crate::recorder::Recorder;
+use crate::recorder::{Inner, Recorder};
 
 /// What an untimed call gets from hooks that do nothing.
 const NOTHING: (u32, i32) = (i32::MAX as u32, UNTIMED);
@@ -19,7 +20,7 @@ pub(crate) fn add<T: 'static>(
     recorder: impl Fn(&mut T) -> &mut Recorder + Copy + Send + Sync + 'static,
 ) -> Result<(), Error> {
     ours::add_hooks(linker, recorder)?;
-    ours::add_annotations(linker, recorder)?;
+    guest::add(linker, recorder)?;
     observe_sdk::add_hooks(linker, recorder)?;
     observe_sdk::add_api(linker, recorder)
 }
@@ -56,22 +57,19 @@ fn memory_of<T: 'static>(caller: &mut Caller<'_, T>) -> Option<Memory> {
     caller.get_export("memory").and_then(Extern::into_memory)
 }
 
-/// What is in that memory, or nothing, and the data of its store.
+/// Works with what is in that memory, or nothing; `None` in a store without a recorder.
 fn with_memory<T: 'static, R>(
     caller: &mut Caller<'_, T>,
-    work: impl FnOnce(&[u8], &mut T) -> R,
-) -> R {
-    match memory_of(caller) {
-        Some(memory) => {
-            let (bytes, data) = memory.data_and_store_mut(caller);
-            work(bytes, data)
-        }
-        None => work(&[], caller.data_mut()),
-    }
-}
-
-/// The bytes at an address; `None` where they are not all in memory.
-fn read(memory: &[u8], at: u64, len: u32) -> Option<&[u8]> {
-    let at = usize::try_from(at).ok()?;
-    memory.get(at..)?.get(..usize::try_from(len).ok()?)
+    recorder: impl Fn(&mut T) -> &mut Recorder,
+    work: impl FnOnce(&mut Inner, &[u8]) -> R,
+) -> Option<R> {
+    // Faster than by its name, where the caller is an instance of the module.
+    let export = recorder(caller.data_mut()).inner()?.module.memory_export;
+    let memory = export.and_then(|export| caller.get_module_export(&export));
+    let memory = memory.and_then(Extern::into_memory).or_else(|| memory_of(caller));
+    let (bytes, data) = match memory {
+        Some(memory) => memory.data_and_store_mut(caller),
+        None => (&mut [][..], caller.data_mut()),
+    };
+    Some(work(recorder(data).inner()?, bytes))
 }

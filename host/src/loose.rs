@@ -29,7 +29,7 @@ impl Inner {
         // So that its end is taken care of.
         if !above.has_extra() {
             above.set_has_extra();
-            self.extras.insert(extra + 1, Extra::default());
+            self.extras.insert(extra + 1, Extra::at(depth + 1));
         }
     }
 
@@ -49,13 +49,14 @@ impl Inner {
         None
     }
 
-    /// What tags are for: the innermost of these spans, or else the innermost of all. Also whether
-    /// it is one of these.
-    pub(crate) fn tagged(&mut self) -> Option<(&mut Extra, bool)> {
+    /// What tags are for: the innermost of these spans, or else the innermost of all. Gives the
+    /// place of what only few frames have.
+    pub(crate) fn tagged(&mut self) -> Option<usize> {
         if let Some((_, extra)) = self.innermost_loose() {
-            return Some((self.extras.get_mut(extra)?, true));
+            return Some(extra);
         }
-        Some((self.extra()?, false))
+        self.extra()?;
+        self.extras.len().checked_sub(1)
     }
 
     /// Closes a call above which nothing but such spans are open, and leaves these to the call
@@ -69,7 +70,8 @@ impl Inner {
             return false;
         }
         let loose = self.stack.split_off(first);
-        let extras = self.extras.split_off(self.extras.len() - loose.len());
+        let mut extras = self.extras.split_off(self.extras.len() - loose.len());
+        extras.iter_mut().for_each(|extra| extra.depth -= 1);
         let both = loose.first().map_or(0, |frame| now.since(frame.start));
         self.close(now, End::Returned);
         // Its caller will be told of that time twice.

@@ -15,7 +15,7 @@ pub struct Lost {
     pub stale_exits: u64,
     /// Entries of a function that the module's map does not have.
     pub unknown_ids: u64,
-    /// Texts of the guest's own that were not all in its memory.
+    /// Texts, attributes and batches of the guest's own that were not all in its memory.
     pub unreadable: u64,
     /// Texts of the guest's own that are no UTF-8, and were mended.
     pub malformed_texts: u64,
@@ -30,6 +30,14 @@ pub struct Lost {
     pub excess_attributes: u64,
     /// Attributes of the guest's own whose keys are not allowed.
     pub redacted: u64,
+    /// Events and links of the guest's own past the quotas of one span.
+    pub excess_span_events: u64,
+    /// Words of the guest's about spans that are not open.
+    pub unknown_spans: u64,
+    /// Kinds, types and statuses that nobody knows, and keys that are empty.
+    pub unknown_kinds: u64,
+    /// Links of the guest's own to what is no `traceparent`.
+    pub malformed_links: u64,
     /// Logs of the guest's own past the quota of bytes.
     pub excess_log_bytes: u64,
     /// Logs of a level that is unknown, and was taken for information.
@@ -65,7 +73,7 @@ impl Lost {
     }
 
     /// Each count and what it is of, in a few words.
-    pub fn by_reason(&self) -> [(u64, &'static str); 18] {
+    pub fn by_reason(&self) -> [(u64, &'static str); 22] {
         [
             (self.too_deep, "calls too deep"),
             (self.too_many, "spans too many"),
@@ -78,6 +86,10 @@ impl Lost {
             (self.excess_open_spans, "open spans too many"),
             (self.excess_attributes, "attributes too many"),
             (self.redacted, "attributes not allowed"),
+            (self.excess_span_events, "events and links of a span too many"),
+            (self.unknown_spans, "words about no open span"),
+            (self.unknown_kinds, "kinds and types that nobody knows"),
+            (self.malformed_links, "links to nothing"),
             (self.excess_log_bytes, "logs too long"),
             (self.unknown_levels, "logs of no known level"),
             (self.malformed_metrics, "metrics that are none"),

@@ -1,5 +1,6 @@
 //! A module that can be observed.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -7,7 +8,7 @@ use observe_abi::{guest, hooks, map};
 use observe_instrumenter::{
     Abi, Cells, Module as Parsed, Plan, Selection, Warning, read_function_map,
 };
-use wasmtime::{Engine, Module};
+use wasmtime::{Engine, Module, ModuleExport};
 
 use crate::Error;
 use crate::facts::Facts;
@@ -21,12 +22,13 @@ use crate::observe_sdk;
 pub struct ObservedModule(Arc<ModuleInfo>);
 
 /// What is known of a module, and shared by all its stores.
-#[derive(Debug)]
 pub(crate) struct ModuleInfo {
     pub(crate) module: Module,
     pub(crate) functions: Functions,
     facts: Facts,
     pub(crate) initial_memory_bytes: Option<u64>,
+    /// The memory that guests' addresses are of.
+    pub(crate) memory_export: Option<ModuleExport>,
     /// Whether it was made for observe-sdk, and so has no cells of its own.
     pub(crate) tells_each_call: bool,
     /// How many functions the hooks added to the imported ones.
@@ -39,6 +41,15 @@ pub(crate) struct ModuleInfo {
     /// By id, the function in which traces of this module last timed a call of it.
     callers: Box<[AtomicU32]>,
     warnings: Vec<Warning>,
+}
+
+impl fmt::Debug for ModuleInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleInfo")
+            .field("module", &self.module)
+            .field("functions", &self.functions)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ObservedModule {
@@ -130,6 +141,7 @@ impl ObservedModule {
         let functions = Functions::new(map);
         let mut info = ModuleInfo {
             initial_memory_bytes: facts.initial_memory_bytes(),
+            memory_export: module.get_export_index("memory"),
             tells_each_call: observe_sdk::has_hooks(&module),
             boundary: (0..functions.len() as u32).map(|id| functions.is_import(id)).collect(),
             learned: (0..functions.len()).map(|_| AtomicU8::new(0)).collect(),

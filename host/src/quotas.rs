@@ -13,16 +13,24 @@ pub struct Quotas {
     pub name_bytes: u32,
     /// Attributes that a guest may give one span or metric: 64.
     pub attributes: u32,
-    /// The characters at which the value of such an attribute is cut: 200.
+    /// The characters at which the value of such an attribute is cut: 200. Bytes and the elements
+    /// of arrays count as one each, at least.
     pub value_chars: u32,
     /// The characters of all such values of one span or metric: 1,000.
     pub span_value_chars: u32,
     /// Metrics of the guests' own, each set of attributes by itself, that an observer keeps for each
     /// tenant: 2,000. Past them they are added up in one for each name.
     pub metric_series: u32,
-    /// The bytes that a guest may log in a trace: 1 MiB.
+    /// Events that a guest may give one span: 128, as in OpenTelemetry's SDKs.
+    pub span_events: u32,
+    /// Links that a guest may give one span: 128.
+    pub span_links: u32,
+    /// The bytes that attributes, events and links of the guest's own take, about, of spans that
+    /// are open: 16 MiB.
+    pub open_bytes: u64,
+    /// The bytes that a guest may log in a trace, attributes included: 1 MiB.
     pub log_bytes: u64,
-    /// Spans, attributes, logs and metrics of the guest's own, each second: 10,000.
+    /// Spans, attributes, events, links, logs and metrics of the guest's own, each second: 10,000.
     pub events_per_second: u32,
     /// Spans of the guest's own that are open at a time: 1,000.
     pub open_spans: u32,
@@ -43,6 +51,9 @@ impl Default for Quotas {
             value_chars: 200,
             span_value_chars: 1000,
             metric_series: 2000,
+            span_events: 128,
+            span_links: 128,
+            open_bytes: 16 << 20,
             log_bytes: 1 << 20,
             events_per_second: 10_000,
             open_spans: 1000,

@@ -140,7 +140,7 @@ impl Recorder {
             overhead_version: 0,
             trace: None,
             names: Names::default(),
-            guarded: Guarded::default(),
+            guarded: Guarded::new(Ticks(0), 0),
             grown: GrowthSoFar::new(module.initial_memory_bytes),
             blocks: Blocks::default(),
             told: Told::new(module.only_memory_bytes()),
@@ -375,10 +375,10 @@ impl Inner {
 
     /// Gives the innermost frame what only few have.
     pub(crate) fn extra(&mut self) -> Option<&mut Extra> {
-        let frame = self.stack.last_mut()?;
+        let (frame, below) = self.stack.split_last_mut()?;
         if !frame.has_extra() {
             frame.set_has_extra();
-            self.extras.push(Extra::default());
+            self.extras.push(Extra::at(below.len()));
         }
         self.extras.last_mut()
     }

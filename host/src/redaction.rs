@@ -3,7 +3,7 @@
 use observe_collector::event::{Attribute, Value};
 
 /// What stands for a value that is not passed on.
-const REDACTED: &str = "<redacted>";
+pub(crate) const REDACTED: &str = "<redacted>";
 
 /// Parts of keys whose values are secrets, in small letters.
 const SECRETS: [&str; 4] = ["password", "secret", "token", "key"];
@@ -35,11 +35,20 @@ impl Redaction {
         self.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(matches))
     }
 
+    /// Whether the values of a key are secrets.
+    pub(crate) fn is_secret(&self, key: &str) -> bool {
+        let is_in = |secret: &&str| {
+            key.as_bytes()
+                .windows(secret.len())
+                .any(|part| part.eq_ignore_ascii_case(secret.as_bytes()))
+        };
+        SECRETS.iter().any(is_in)
+    }
+
     /// Replaces a value that is a secret by its key, and cuts a text after so many characters.
     /// Whether it was cut.
     pub(crate) fn clean(&self, attribute: &mut Attribute, chars: usize) -> bool {
-        let key = attribute.key.to_ascii_lowercase();
-        if SECRETS.iter().any(|secret| key.contains(secret)) {
+        if self.is_secret(&attribute.key) {
             attribute.value = REDACTED.into();
         }
         if let Value::String(text) = &mut attribute.value

@@ -34,8 +34,12 @@ impl Inner {
         if frame.kind == Kind::Loose && extra.as_ref().is_some_and(|extra| !extra.is_over) {
             self.guarded.loose = self.guarded.loose.saturating_sub(1);
         }
+        if let Some(extra) = &extra {
+            self.guarded.held = self.guarded.held.saturating_sub(extra.held());
+        }
         if let Some(more) = self.stats.more(frame.row) {
-            more.errors += u64::from(end != End::Returned);
+            let is_error = extra.as_ref().is_some_and(|extra| extra.status == Status::Error);
+            more.errors += u64::from(end != End::Returned || is_error);
             let waited = suspended.saturating_mul(u64::from(frame.weight));
             more.suspended = more.suspended.saturating_add(waited);
             let own = elapsed.saturating_sub(frame.children).saturating_sub(suspended);
@@ -68,7 +72,7 @@ impl Inner {
         let Some(number) = frame.number().or_else(|| trace.next_number()) else {
             return self.lost.too_many += 1;
         };
-        let Extra { mut detail, growth, .. } = extra;
+        let Extra { mut detail, said, status, growth, .. } = extra;
         let symbol = match self.stats.more(frame.row).map(|more| more.what) {
             Some(What::Function(id)) => Some(SymbolId(id)),
             Some(What::Named(name)) => {
@@ -85,6 +89,12 @@ impl Inner {
             let seconds = trace.scale.nanos(suspended) as f64 / 1e9;
             detail.attributes.push(Attribute::new("wasm.suspended.time", seconds));
         }
+        detail.dropped_attributes = said.dropped;
+        let of_all = symbol.and_then(|id| trace.info.symbols.get(id));
+        let of_all = of_all.map_or(&[][..], |symbol| &symbol.attributes);
+        let refused = add_said(&mut detail.attributes, said.attributes, of_all);
+        self.lost.excess_attributes += u64::from(refused);
+        detail.dropped_attributes = detail.dropped_attributes.saturating_add(refused);
         trace.kept += 1;
         trace.kept_calls += u64::from(frame.row != RowId::NONE);
         trace.add_span(SpanRecord {
@@ -93,20 +103,26 @@ impl Inner {
             number,
             parent,
             symbol,
-            status: if end == End::Returned { Status::Unset } else { Status::Error },
+            status: if end == End::Returned { status } else { Status::Error },
             detail: (detail != SpanDetail::default()).then(|| Box::new(detail)),
         });
     }
 
     /// Numbers what is open, so that it is kept, and gives the number of the innermost.
     pub(crate) fn number_open(&mut self) -> Result<Option<SpanNumber>, TooMany> {
+        self.number_up_to(self.stack.len())
+    }
+
+    /// The same for the outermost so many.
+    pub(crate) fn number_up_to(&mut self, len: usize) -> Result<Option<SpanNumber>, TooMany> {
         let Some(trace) = &mut self.trace else { return Ok(None) };
-        let unnumbered = self.stack.iter_mut().rev().take_while(|frame| frame.number().is_none());
+        let open = self.stack.get_mut(..len).unwrap_or_default();
+        let unnumbered = open.iter_mut().rev().take_while(|frame| frame.number().is_none());
         for frame in unnumbered {
             // Without a number for its parent a span would stand as a second root.
             frame.set_number(trace.next_number().ok_or(TooMany)?);
         }
-        Ok(self.stack.last().and_then(Frame::number))
+        Ok(open.last().and_then(Frame::number))
     }
 
     /// Opens a span of the host's own; says whether it is kept however short it is. `None` if
@@ -140,6 +156,25 @@ pub(crate) struct TooMany;
 impl Extra {
     /// Whether it is worth a span, however short.
     fn is_of_interest(&self) -> bool {
-        self.is_kept || !self.detail.attributes.is_empty() || !self.detail.status_message.is_empty()
+        let Extra { detail, said, .. } = self;
+        self.is_kept
+            || self.status != Status::Unset
+            || !(detail.attributes.is_empty() && said.attributes.is_empty())
+            || !(detail.events.is_empty() && detail.links.is_empty())
+            || !detail.status_message.is_empty()
     }
+}
+
+/// Adds what a guest said to the attributes of the host, which stay as they are. Gives how many of
+/// the guest's are left out for that.
+fn add_said(host: &mut Vec<Attribute>, mut said: Vec<Attribute>, of_all: &[Attribute]) -> u32 {
+    if host.is_empty() && of_all.is_empty() {
+        *host = said;
+        return 0;
+    }
+    let before = said.len();
+    said.retain(|said| host.iter().chain(of_all).all(|attribute| attribute.key != said.key));
+    let refused = before - said.len();
+    host.append(&mut said);
+    refused as u32
 }

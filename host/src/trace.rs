@@ -12,6 +12,7 @@ use observe_collector::event::{
 use observe_collector::sampling::Sampler;
 use wasmtime::WasmBacktrace;
 
+use crate::annotations::Guarded;
 use crate::clock::{Bias, Scale, Ticks};
 use crate::context::TraceContext;
 use crate::failure::Failure;
@@ -117,7 +118,7 @@ impl Inner {
         self.calibrate();
         self.names.clear();
         self.blocks.start();
-        self.guarded.start();
+        self.guarded = Guarded::new(self.now(), self.shared.quotas.events_per_second);
         self.told.start(if self.module.tells_each_call { self.module.functions.len() } else { 0 });
         self.suspended.reset();
         self.lost = Lost::default();

@@ -1,8 +1,9 @@
 //! What the compiler sees instead.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{AttrStyle, Expr, Ident, ItemFn, ReturnType, Type, parse_quote};
 
@@ -138,10 +139,18 @@ fn held(field: &Field) -> TokenStream {
     let value = &field.value;
     match (field.format, value) {
         (Format::Usual, Value::Path(_)) => usual(&quote!(#value)),
-        (Format::Usual, Value::Given(_)) => quote!(::observe::ToValue::to_value(&#value)),
+        (Format::Usual, Value::Given(given)) => {
+            let span = here(given.span());
+            quote_spanned!(span=> ::observe::ToValue::to_value(&#value))
+        }
         (Format::Debug, _) => quote!(::observe::__private::debug(&#value)),
         (Format::Display, _) => quote!(::observe::__private::display(&#value)),
     }
+}
+
+/// Where errors in what is written for the author are shown.
+fn here(span: Span) -> Span {
+    Span::call_site().located_at(span)
 }
 
 /// What is chosen by the type of the value: see `observe::__private::hold`.
@@ -156,16 +165,17 @@ fn report(arguments: &Arguments) -> Option<TokenStream> {
             Format::Debug => "{:?}",
             Format::Usual | Format::Display => "{}",
         };
-        quote!(::observe::__private::failed(
-            &__observe_span,
-            ::core::format_args!(#show, __observe_error),
-        ))
+        let shown = quote_spanned!(here(err.span)=> ::core::format_args!(#show, __observe_error));
+        quote!(::observe::__private::failed(&__observe_span, #shown))
     });
     let returned = arguments.ret.map(|ret| {
+        let span = here(ret.span);
         let value = match ret.format {
-            Format::Usual => quote!((&&Wrap(__observe_value)).__observe_hold()),
-            Format::Debug => quote!(::observe::__private::debug(__observe_value)),
-            Format::Display => quote!(::observe::__private::display(__observe_value)),
+            Format::Usual => quote_spanned!(span=> (&&Wrap(__observe_value)).__observe_hold()),
+            Format::Debug => quote_spanned!(span=> ::observe::__private::debug(__observe_value)),
+            Format::Display => {
+                quote_spanned!(span=> ::observe::__private::display(__observe_value))
+            }
         };
         quote! {
             if ::observe::spans_wanted() {

@@ -4,11 +4,12 @@ use observe_abi::dylibso;
 use wasmtime::{Caller, Linker, Trap, WasmTy};
 
 use super::ours::{attend, rearm};
-use super::{Imports, memory_of, read, with_memory};
+use super::{Imports, memory_of, with_memory};
 use crate::Error;
 use crate::frame::Kind;
 use crate::observe_sdk::{settle, severity};
 use crate::recorder::{Inner, Recorder};
+use crate::records::bytes;
 
 pub(super) fn add_hooks<T: 'static>(
     linker: &mut Linker<T>,
@@ -80,10 +81,8 @@ fn add_api_at<T: 'static, Address: WasmTy + Into<u64>>(
                           at: Address,
                           len: u32,
                           work: &dyn Fn(&mut Inner, Option<&[u8]>)| {
-        with_memory(caller, |memory, data| {
-            if let Some(inner) = recorder(data).inner() {
-                work(inner, read(memory, at.into(), len));
-            }
+        with_memory(caller, recorder, |inner, memory| {
+            work(inner, bytes(memory, at.into(), len));
         });
     };
     imports.add(span_enter, move |mut caller: Caller<'_, T>, name: Address, len: u32| {

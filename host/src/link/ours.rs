@@ -1,12 +1,12 @@
-//! The hooks that our instrumenter writes, and the annotations of our guests.
+//! The hooks that our instrumenter writes.
 
-use observe_abi::{guest, hooks};
+use observe_abi::hooks;
 use wasmtime::{Caller, Linker, Trap};
 
-use super::{Imports, NOTHING, read, with_memory};
+use super::{Imports, NOTHING};
 use crate::Error;
 use crate::cells::{self, Rearm, When};
-use crate::frame::{End, Kind};
+use crate::frame::End;
 use crate::growth::Grown;
 use crate::overhead::MAX_PERIOD;
 use crate::recorder::{Entered, Recorder};
@@ -54,27 +54,6 @@ pub(super) fn add_hooks<T: 'static>(
             }
         },
     )
-}
-
-pub(super) fn add_annotations<T: 'static>(
-    linker: &mut Linker<T>,
-    recorder: impl Fn(&mut T) -> &mut Recorder + Copy + Send + Sync + 'static,
-) -> Result<(), Error> {
-    let mut imports = Imports::new(linker, guest::v1::MODULE);
-    imports.add(guest::v1::SPAN_BEGIN, move |mut caller: Caller<'_, T>, name: u32, len: u32| {
-        with_memory(&mut caller, |memory, data| {
-            let name = read(memory, name.into(), len);
-            recorder(data).inner().map_or(0, |inner| inner.begin_named(Kind::Guest, name))
-        })
-    })?;
-    imports.add(guest::v1::SPAN_END, move |mut caller: Caller<'_, T>, token: i32| {
-        // A span that was not opened, outside a trace or too deep, has no end.
-        if let Some(inner) = recorder(caller.data_mut()).inner()
-            && token < 0
-        {
-            inner.leave(token, End::Returned);
-        }
-    })
 }
 
 /// Enters a call, after what is wanted from outside was looked after.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use observe_collector::event::{Attribute, Chunk, Severity, Status, Value};
+use observe_collector::event::{Attribute, Chunk, Severity, SpanDetail, Status, Value};
 use observe_collector::{Collector, Counts, Exporter};
 use observe_host::{
     Builder, Error, FunctionRow, ObservedModule, Observer, Overhead, Recorder, Report,
@@ -140,12 +140,13 @@ pub(crate) struct Span {
     pub(crate) failed: bool,
     pub(crate) start: u64,
     pub(crate) end: u64,
-    attributes: Vec<Attribute>,
+    pub(crate) status: Status,
+    pub(crate) detail: SpanDetail,
 }
 
 impl Span {
     pub(crate) fn attribute(&self, key: &str) -> Option<&Value> {
-        let found = self.attributes.iter().find(|attribute| attribute.key == key);
+        let found = self.detail.attributes.iter().find(|attribute| attribute.key == key);
         found.map(|attribute| &attribute.value)
     }
 }
@@ -186,7 +187,8 @@ impl Exporter for Kept {
                 failed: span.status == Status::Error,
                 start: span.start_unix_nanos,
                 end: span.end_unix_nanos,
-                attributes: detail.map_or_else(Vec::new, |detail| detail.attributes.clone()),
+                status: span.status,
+                detail: detail.cloned().unwrap_or_default(),
             }
         });
         self.spans.lock().expect("whole").extend(spans);

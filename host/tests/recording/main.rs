@@ -1,5 +1,6 @@
 //! What is recorded of guests that return, throw, trap, recurse, or lie.
 
+mod annotations;
 mod boundary;
 mod compat;
 mod counts;
