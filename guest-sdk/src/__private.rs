@@ -3,8 +3,8 @@
 use core::fmt;
 
 pub use crate::future::within;
-use crate::log::log_cut;
-pub use crate::log::log_message;
+use crate::logs::log_cut;
+pub use crate::logs::log_message;
 use crate::{Attribute, MAX_FIELD, MAX_MESSAGE, Severity, SpanRef, Text, ToValue, Value, host};
 
 /// Room for the one that tells what was cut.

@@ -34,6 +34,15 @@
 //! that the same code runs in native tests; with the feature `std` a test can look at what would be
 //! said, in its module `native`.
 //!
+//! # What says something already
+//!
+//! Spans and events of `tracing`, records of `log` and panics are told, too, with the features
+//! `tracing`, `log` and `std`, after one line at the start of the program:
+//!
+//! ```
+//! observe::init();
+//! ```
+//!
 //! # Cost
 //!
 //! The host is asked once what it wants to be told. What it does not want costs a load and a
@@ -49,6 +58,8 @@ pub mod __private;
 mod batch;
 mod context;
 mod detached;
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod fields;
 mod future;
 // Where there is no host, or nothing is to be said, another file takes its place.
 #[cfg_attr(
@@ -56,19 +67,28 @@ mod future;
     path = "absent.rs"
 )]
 mod host;
-mod log;
+mod init;
+#[cfg(feature = "log")]
+#[path = "logger.rs"]
+pub mod log;
+mod logs;
 mod macros;
 mod metrics;
 #[cfg(all(feature = "std", not(target_arch = "wasm32")))]
 pub mod native;
+#[cfg(feature = "std")]
+pub mod panic;
 mod span;
 mod text;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 mod value;
 
 pub use batch::Batch;
 pub use context::{Traceparent, baggage, traceparent};
 pub use detached::{DetachedSpan, Entered, Parent};
-pub use log::{CUT_BYTES, MAX_MESSAGE, Severity, log};
+pub use init::init;
+pub use logs::{CUT_BYTES, MAX_MESSAGE, Severity, log};
 pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
 /// Begins a span with each call of a function, and ends it when the call returns.
 ///
