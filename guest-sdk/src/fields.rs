@@ -78,7 +78,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A copy of a value or a key that lives as long as the attributes.
-    #[cfg(feature = "log")]
+    #[cfg(feature = "kv")]
     pub(crate) fn copy(&mut self, text: &str) -> &'a str {
         self.write(MAX_VALUE, |copy| copy.write_str(text))
     }

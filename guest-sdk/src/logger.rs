@@ -6,10 +6,10 @@
 //! log::info!("ready");
 //! ```
 //!
-//! The message is the body, up to 4 KiB, after which it is cut and ends with `…`. The key-values of
-//! the record are attributes of their type, and so are its target (`target`), its module where that is
-//! another (`code.module.name`), its file (`code.file.path`) and its line (`code.line.number`).
-//! Nothing is allocated.
+//! The message is the body, up to 4 KiB, after which it is cut and ends with `…`. Attributes are the
+//! record's target (`target`), its module where that is another (`code.module.name`), its file
+//! (`code.file.path`), its line (`code.line.number`) and, with the feature `kv`, its key-values, each of
+//! its type. Nothing is allocated.
 //!
 //! # Overhead
 //!
@@ -18,12 +18,15 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use ::log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use ::log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 
 use crate::fields::{self, Fields};
 use crate::host::{self, Id};
 use crate::{Attribute, Severity};
+
+#[cfg(feature = "kv")]
+#[path = "logger/key_values.rs"]
+mod key_values;
 
 /// Sends what is logged to the host, from now on.
 ///
@@ -105,8 +108,8 @@ impl Log for HostLogger {
             Some(body) => body,
             None => fields.format(*record.args()),
         };
-        // It gives no error that the visitor did not, and that has none.
-        let _ = record.key_values().visit(&mut Pairs(&mut fields));
+        #[cfg(feature = "kv")]
+        key_values::add(record, &mut fields);
         fields.push(Attribute::new("target", record.target()));
         if let Some(module) = record.module_path().filter(|module| *module != record.target()) {
             fields.push(Attribute::new("code.module.name", module));
@@ -121,71 +124,4 @@ impl Log for HostLogger {
     }
 
     fn flush(&self) {}
-}
-
-/// The key-values of a record.
-struct Pairs<'f, 'a>(&'f mut Fields<'a>);
-
-impl<'a> VisitSource<'a> for Pairs<'_, 'a> {
-    fn visit_pair(&mut self, key: Key<'a>, value: Value<'a>) -> Result<(), Error> {
-        let key = key.to_borrowed_str().unwrap_or_else(|| self.0.copy(key.as_str()));
-        value.visit(Pair { key, fields: self.0 })
-    }
-}
-
-/// One of them.
-struct Pair<'f, 'a> {
-    key: &'a str,
-    fields: &'f mut Fields<'a>,
-}
-
-impl<'a> VisitValue<'a> for Pair<'_, 'a> {
-    fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
-        self.fields.push_format(self.key, format_args!("{value}"));
-        Ok(())
-    }
-
-    fn visit_null(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
-        self.fields.push(Attribute::new(self.key, value));
-        Ok(())
-    }
-
-    fn visit_i64(&mut self, value: i64) -> Result<(), Error> {
-        self.fields.push(Attribute::new(self.key, value));
-        Ok(())
-    }
-
-    fn visit_u64(&mut self, value: u64) -> Result<(), Error> {
-        self.fields.push_integer(self.key, value);
-        Ok(())
-    }
-
-    fn visit_i128(&mut self, value: i128) -> Result<(), Error> {
-        self.fields.push_integer(self.key, value);
-        Ok(())
-    }
-
-    fn visit_u128(&mut self, value: u128) -> Result<(), Error> {
-        self.fields.push_integer(self.key, value);
-        Ok(())
-    }
-
-    fn visit_f64(&mut self, value: f64) -> Result<(), Error> {
-        self.fields.push(Attribute::new(self.key, value));
-        Ok(())
-    }
-
-    fn visit_str(&mut self, value: &str) -> Result<(), Error> {
-        let value = self.fields.copy(value);
-        self.visit_borrowed_str(value)
-    }
-
-    fn visit_borrowed_str(&mut self, value: &'a str) -> Result<(), Error> {
-        self.fields.push(Attribute::new(self.key, value));
-        Ok(())
-    }
 }
