@@ -77,11 +77,11 @@ fn read(bytes: Vec<u8>) -> Module {
     module
 }
 
-/// Nothing that panics, formats or allocates.
-fn check(module: &Module) {
+/// Nothing that panics or allocates, and nothing but the guest's, the crate's, and of `others`.
+fn check(module: &Module, others: &[&str]) {
     for function in &module.functions {
-        let own = ["4bare", "7observe"].iter().any(|own| function.contains(own));
-        assert!(own || function == "work", "{function} is neither the guest's nor the crate's");
+        let mut known = ["4bare", "7observe"].iter().chain(others);
+        assert!(function == "work" || known.any(|name| function.contains(name)), "{function}");
         assert!(!function.contains("panic"), "{function}");
     }
     assert!(!module.grows, "memory.grow");
@@ -90,9 +90,13 @@ fn check(module: &Module) {
 // One test, so that what the four have in common is built once.
 #[test]
 fn annotations_cost_what_is_said_of_them() {
-    let [plain, spans, all, off] = ["", "spans", "all", "off"].map(build);
+    let features = ["", "spans", "all", "formats", "off"];
+    let [plain, spans, all, formats, off] = features.map(build);
     spans_are_small(&plain, &spans);
     all_of_the_contract_is_imported(&all);
+    // Code of `core` is there now, and none that panics.
+    check(&formats, &["core"]);
+    assert!(formats.functions.iter().any(|function| function.contains("fmt")));
     nothing_is_left(&plain, &off);
 }
 
@@ -116,8 +120,8 @@ fn spans_are_small(plain: &Module, spans: &Module) {
     let ours = names.map(|name| (guest::MODULE.to_owned(), name.to_owned()));
     assert_eq!(spans.imports, BTreeSet::from(ours));
     assert_eq!(plain.imports, BTreeSet::new());
-    check(plain);
-    check(spans);
+    check(plain, &[]);
+    check(spans, &[]);
 }
 
 fn all_of_the_contract_is_imported(all: &Module) {
@@ -143,7 +147,7 @@ fn all_of_the_contract_is_imported(all: &Module) {
     ];
     let ours = names.map(|name| (guest::MODULE.to_owned(), name.to_owned()));
     assert_eq!(all.imports, BTreeSet::from(ours));
-    check(all);
+    check(all, &[]);
 }
 
 fn nothing_is_left(plain: &Module, off: &Module) {
