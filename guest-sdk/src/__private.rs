@@ -31,73 +31,82 @@ pub fn spans_wanted_of(severity: Severity) -> bool {
     host::wants_spans_of(severity)
 }
 
-/// Finds out of what type an argument is, by what method calls choose: `(&&&Wrap(&x)).hold()` looks
-/// for an implementation for `&&Wrap`, then for `&Wrap`, then for `Wrap`.
-pub mod hold {
-    use super::{Nothing, Text, ToValue, Value, fmt};
-    use crate::MAX_FIELD;
+/// Finds out of what type an argument is, by what method calls choose: `(&&&Argument(&x)).hold()`
+/// looks for an implementation for `&&Argument`, then for `&Argument`, then for `Argument`.
+pub mod argument {
+    use super::{MAX_FIELD, Nothing, Text, ToValue, Value, fmt};
 
-    pub struct Wrap<'a, T: ?Sized>(pub &'a T);
-
-    pub trait ByValue<'a> {
-        fn __observe_hold(&self) -> Value<'a>;
+    /// To be imported without their names, since the author may have items of the same.
+    pub mod traits {
+        pub use super::{ByDebug as _, ByNothing as _, ByValue as _};
     }
 
-    impl<'a, T: ToValue + ?Sized> ByValue<'a> for &&Wrap<'a, T> {
+    pub struct Argument<'a, T: ?Sized>(pub &'a T);
+
+    pub trait ByValue<'a> {
+        fn hold(&self) -> Value<'a>;
+    }
+
+    impl<'a, T: ToValue + ?Sized> ByValue<'a> for &&Argument<'a, T> {
         #[inline(always)]
-        fn __observe_hold(&self) -> Value<'a> {
+        fn hold(&self) -> Value<'a> {
             self.0.to_value()
         }
     }
 
     pub trait ByDebug {
-        fn __observe_hold(&self) -> Text<MAX_FIELD>;
+        fn hold(&self) -> Text<MAX_FIELD>;
     }
 
-    impl<T: fmt::Debug + ?Sized> ByDebug for &Wrap<'_, T> {
-        fn __observe_hold(&self) -> Text<MAX_FIELD> {
+    impl<T: fmt::Debug + ?Sized> ByDebug for &Argument<'_, T> {
+        fn hold(&self) -> Text<MAX_FIELD> {
             Text::debug(self.0)
         }
     }
 
     pub trait ByNothing {
-        fn __observe_hold(&self) -> Nothing;
+        fn hold(&self) -> Nothing;
     }
 
-    impl<T: ?Sized> ByNothing for Wrap<'_, T> {
+    impl<T: ?Sized> ByNothing for Argument<'_, T> {
         #[inline(always)]
-        fn __observe_hold(&self) -> Nothing {
+        fn hold(&self) -> Nothing {
             Nothing
         }
     }
 }
 
-/// The same for what is returned, which must not be left out without a word: `(&&Wrap(&x)).hold()`.
-pub mod hold_returned {
-    use super::{Text, ToValue, Value, fmt};
-    use crate::MAX_FIELD;
+/// The same for what is returned, which must not be left out without a word:
+/// `(&&Returned(&x)).hold()`.
+pub mod returned {
+    use super::{MAX_FIELD, Text, ToValue, Value, fmt};
 
-    pub struct Wrap<'a, T: ?Sized>(pub &'a T);
-
-    pub trait ByValue<'a> {
-        fn __observe_hold(&self) -> Value<'a>;
+    /// As those of arguments.
+    pub mod traits {
+        pub use super::{ByDebug as _, ByValue as _};
     }
 
-    impl<'a, T: ToValue + ?Sized> ByValue<'a> for &Wrap<'a, T> {
+    pub struct Returned<'a, T: ?Sized>(pub &'a T);
+
+    pub trait ByValue<'a> {
+        fn hold(&self) -> Value<'a>;
+    }
+
+    impl<'a, T: ToValue + ?Sized> ByValue<'a> for &Returned<'a, T> {
         #[inline(always)]
-        fn __observe_hold(&self) -> Value<'a> {
+        fn hold(&self) -> Value<'a> {
             self.0.to_value()
         }
     }
 
     pub trait ByDebug<T: ?Sized> {
-        fn __observe_hold(&self) -> Text<MAX_FIELD>
+        fn hold(&self) -> Text<MAX_FIELD>
         where
             T: fmt::Debug;
     }
 
-    impl<T: ?Sized> ByDebug<T> for Wrap<'_, T> {
-        fn __observe_hold(&self) -> Text<MAX_FIELD>
+    impl<T: ?Sized> ByDebug<T> for Returned<'_, T> {
+        fn hold(&self) -> Text<MAX_FIELD>
         where
             T: fmt::Debug,
         {

@@ -139,6 +139,29 @@ async fn consume(text: String) {
     drop(text);
 }
 
+/// Items that have the names of those which the attribute makes use of.
+mod names {
+    pub(super) struct Argument(pub(super) u32);
+    pub(super) struct Returned;
+    pub(super) trait ByValue {
+        fn hold(&self) -> u32;
+    }
+    impl ByValue for Argument {
+        fn hold(&self) -> u32 {
+            self.0
+        }
+    }
+
+    #[observe::instrument(fields(held = Argument(1).hold(), unit = ?Returned::UNIT), ret)]
+    pub(super) fn held(argument: &Argument) -> u32 {
+        argument.hold()
+    }
+
+    impl Returned {
+        const UNIT: () = ();
+    }
+}
+
 /// Waits once.
 struct Once(bool);
 
@@ -169,6 +192,7 @@ fn results_are_those_of_the_body() {
     let words = vec!["a".to_owned(), "bc".to_owned()];
     assert_eq!(lengths(words).map(Iterator::sum), Ok(3_usize));
     assert!(lengths(Vec::new()).is_err());
+    assert_eq!(names::held(&names::Argument(7)), 7);
     assert_eq!(patterns((1, None), [2, 3], 4, "x", Circle, 'y'), "1 None 2 5 \"x\" y");
 }
 

@@ -16,13 +16,15 @@ struct Module {
     bytes: Vec<u8>,
     imports: BTreeSet<(String, String)>,
     functions: Vec<String>,
-    /// The operators of each function, without what they index.
+    /// The operators of each function.
     code: Vec<Vec<String>>,
+    /// The names of what each function imports and calls.
+    calls: Vec<BTreeSet<String>>,
     grows: bool,
 }
 
 /// Builds `tests/bare` with one of its features, where the others were built.
-fn build(feature: &str) -> Module {
+fn build(feature: &str, optimize: &str) -> Module {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bare/Cargo.toml");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bare");
     let built = Command::new(env!("CARGO"))
@@ -32,6 +34,7 @@ fn build(feature: &str) -> Module {
         .arg(manifest)
         .arg("--target-dir")
         .arg(&target)
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", optimize)
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_BUILD_TARGET")
@@ -44,22 +47,28 @@ fn build(feature: &str) -> Module {
 
 fn read(bytes: Vec<u8>) -> Module {
     let mut module = Module::default();
+    let mut imported = Vec::new();
     for payload in Parser::new(0).parse_all(&bytes) {
         match payload.expect("valid") {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import.expect("valid");
+                    imported.push(import.name.to_owned());
                     module.imports.insert((import.module.to_owned(), import.name.to_owned()));
                 }
             }
             Payload::CodeSectionEntry(body) => {
-                let mut code = Vec::new();
+                let (mut code, mut calls) = (Vec::new(), BTreeSet::new());
                 for operator in body.get_operators_reader().expect("valid") {
                     let operator = operator.expect("valid");
                     module.grows |= matches!(operator, Operator::MemoryGrow { .. });
+                    if let Operator::Call { function_index } = operator {
+                        calls.extend(imported.get(function_index as usize).cloned());
+                    }
                     code.push(format!("{operator:?}"));
                 }
                 module.code.push(code);
+                module.calls.push(calls);
             }
             Payload::CustomSection(section) => {
                 let wasmparser::KnownCustom::Name(names) = section.as_known() else { continue };
@@ -77,11 +86,11 @@ fn read(bytes: Vec<u8>) -> Module {
     module
 }
 
-/// Nothing that panics, formats or allocates.
-fn check(module: &Module) {
+/// Nothing that panics or allocates, and nothing but the guest's, the crate's, and of `others`.
+fn check(module: &Module, others: &[&str]) {
     for function in &module.functions {
-        let own = ["4bare", "7observe"].iter().any(|own| function.contains(own));
-        assert!(own || function == "work", "{function} is neither the guest's nor the crate's");
+        let mut known = ["4bare", "7observe"].iter().chain(others);
+        assert!(function == "work" || known.any(|name| function.contains(name)), "{function}");
         assert!(!function.contains("panic"), "{function}");
     }
     assert!(!module.grows, "memory.grow");
@@ -90,10 +99,17 @@ fn check(module: &Module) {
 // One test, so that what the four have in common is built once.
 #[test]
 fn annotations_cost_what_is_said_of_them() {
-    let [plain, spans, all, off] = ["", "spans", "all", "off"].map(build);
+    let features = ["", "spans", "all", "formats", "off"];
+    let [plain, spans, all, formats, off] = features.map(|feature| build(feature, "s"));
     spans_are_small(&plain, &spans);
     all_of_the_contract_is_imported(&all);
+    // Code of `core` is there now, and none that panics.
+    check(&formats, &["core"]);
+    assert!(formats.functions.iter().any(|function| function.contains("fmt")));
     nothing_is_left(&plain, &off);
+    for module in [&spans, &all, &build("spans", "z"), &build("spans", "0")] {
+        spans_end_where_they_begin(module);
+    }
 }
 
 /// Size, imports, and what is not there.
@@ -116,8 +132,8 @@ fn spans_are_small(plain: &Module, spans: &Module) {
     let ours = names.map(|name| (guest::MODULE.to_owned(), name.to_owned()));
     assert_eq!(spans.imports, BTreeSet::from(ours));
     assert_eq!(plain.imports, BTreeSet::new());
-    check(plain);
-    check(spans);
+    check(plain, &[]);
+    check(spans, &[]);
 }
 
 fn all_of_the_contract_is_imported(all: &Module) {
@@ -143,7 +159,7 @@ fn all_of_the_contract_is_imported(all: &Module) {
     ];
     let ours = names.map(|name| (guest::MODULE.to_owned(), name.to_owned()));
     assert_eq!(all.imports, BTreeSet::from(ours));
-    check(all);
+    check(all, &[]);
 }
 
 fn nothing_is_left(plain: &Module, off: &Module) {
@@ -151,4 +167,12 @@ fn nothing_is_left(plain: &Module, off: &Module) {
     assert_eq!(off.code, plain.code);
     // Names have hashes of what they were compiled with, all of one length.
     assert_eq!(off.bytes.len(), plain.bytes.len());
+}
+
+/// A function that only begins spans would be taken for a wrapper, and get no hooks.
+fn spans_end_where_they_begin(module: &Module) {
+    let begins: Vec<_> =
+        module.calls.iter().filter(|calls| calls.contains(guest::SPAN_BEGIN)).collect();
+    assert!(begins.len() >= 4, "{:?}", module.calls);
+    assert!(begins.iter().all(|calls| calls.contains(guest::SPAN_END)), "{begins:?}");
 }

@@ -53,7 +53,7 @@ fn the_annotations_are_those_of_the_contract() {
         }
     }
     imports.sort();
-    let expected = [guest::SPAN_BEGIN, guest::SPAN_END]
+    let expected = [guest::INTEREST, guest::SPAN_BEGIN, guest::SPAN_END]
         .map(|name| (guest::MODULE.to_owned(), name.to_owned()));
     assert_eq!(imports, expected);
 }

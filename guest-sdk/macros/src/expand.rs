@@ -130,7 +130,7 @@ fn begin(arguments: &Arguments, function: &Function, future: bool) -> TokenStrea
         let begin = begin(quote!(__observe_fields.as_slice()));
         // Temporaries in a scrutinee live as long as the arms.
         quote! {{
-            use ::observe::__private::hold::*;
+            use ::observe::__private::argument::traits::*;
             match (#(#values,)*) {
                 (#(#held,)*) => {
                     let mut __observe_fields = ::observe::__private::Fields::<#count>::new();
@@ -181,9 +181,9 @@ fn here(span: Span) -> Span {
     Span::call_site().located_at(span)
 }
 
-/// What is chosen by the type of the value: see `observe::__private::hold`.
+/// What is chosen by the type of the value: see `observe::__private::argument`.
 fn usual(value: &TokenStream) -> TokenStream {
-    quote!((&&&Wrap(&#value)).__observe_hold())
+    quote!((&&&::observe::__private::argument::Argument(&#value)).hold())
 }
 
 /// What is done with a reference to the result, `__observe_result`.
@@ -199,7 +199,9 @@ fn report(arguments: &Arguments) -> Option<TokenStream> {
     let returned = arguments.ret.map(|ret| {
         let span = here(ret.span);
         let value = match ret.format {
-            Format::Usual => quote_spanned!(span=> (&&Wrap(__observe_value)).__observe_hold()),
+            Format::Usual => quote_spanned! {span=>
+                (&&::observe::__private::returned::Returned(__observe_value)).hold()
+            },
             Format::Debug => quote_spanned!(span=> ::observe::__private::debug(__observe_value)),
             Format::Display => {
                 quote_spanned!(span=> ::observe::__private::display(__observe_value))
@@ -207,7 +209,7 @@ fn report(arguments: &Arguments) -> Option<TokenStream> {
         };
         quote! {
             if ::observe::spans_wanted() {
-                use ::observe::__private::hold_returned::*;
+                use ::observe::__private::returned::traits::*;
                 ::observe::__private::returned(&__observe_span, &#value);
             }
         }

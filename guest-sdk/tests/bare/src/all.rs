@@ -21,6 +21,8 @@ const _: () = assert!(
 pub(crate) fn say(n: u32) {
     let span = span!(kind: Kind::Client, "charge", n, discount = 0.25, receipt = b"\0\xff\x10");
     info!(order.id = n, "order accepted");
+    #[cfg(feature = "formats")]
+    info!(id = ?Some(n), "{n} taken from {}", "the queue");
     event!("validated", rules = 3);
     span.link("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", &attributes![n]);
     span.error("card declined");
