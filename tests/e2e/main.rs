@@ -1,5 +1,6 @@
 //! End-to-end tests: what a user does, on real programs, judged from outside.
 
+mod abi;
 mod as_wasm;
 mod bad_input;
 mod beside;
