@@ -442,32 +442,35 @@ OBSERVE_FN_ void observe_log(int32_t severity, const char *body,
     observe_logn(OBSERVE_CURRENT, severity, body, observe_length_(body), attributes, count);
 }
 
+// How many of the first `len` bytes of a longer text are whole characters.
+OBSERVE_FN_ size_t observe_whole_(const char *text, size_t len) {
+    size_t start = len;
+    while (start > 0 && len - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80) {
+        start--;
+    }
+    if (start == 0 || (unsigned char)text[start - 1] < 0xc0) {
+        return len; // the last is ASCII, or this is no UTF-8
+    }
+    unsigned char first = (unsigned char)text[start - 1];
+    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    return len - (start - 1) < size ? start - 1 : len;
+}
+
 // observe_logf(severity, format, ...) formats a log record as printf does, and
 // observe_vlogf(severity, format, list) as vprintf does. They need the C library's snprintf, and
-// are there if <stdio.h> is, unless OBSERVE_NO_PRINTF is defined. Longer text is cut to
-// OBSERVE_LOGF_SIZE - 1 bytes of whole characters; the buffer is on the stack of the caller. They
-// are macros because a function with `...` cannot be inlined, and the log record would be tied to
-// its span.
-#ifndef OBSERVE_LOGF_SIZE
-#define OBSERVE_LOGF_SIZE 512
+// are there if <stdio.h> is, unless OBSERVE_NO_PRINTF is defined. Text of more than
+// OBSERVE_LOGF_LEN bytes is cut between characters, and by how much is the record's attribute
+// `log.cut_bytes`; the buffer is on the stack of the caller. They are macros because a function
+// with `...` cannot be inlined, and the log record would be tied to its span.
+#ifndef OBSERVE_LOGF_LEN
+#define OBSERVE_LOGF_LEN 1024
 #endif
 #ifdef OBSERVE_PRINTF_
 OBSERVE_FN_ void observe_formatted_(int32_t severity, const char *text, int len) {
-    size_t cut = len < 0 ? 0 : (size_t)len;
-    if (cut >= OBSERVE_LOGF_SIZE) {
-        cut = OBSERVE_LOGF_SIZE - 1;
-        // Up to the first byte of the character that did not fit, by the bytes that are there.
-        size_t start = cut;
-        while (start > 0 && cut - start < 4 && ((unsigned char)text[start - 1] & 0xc0) == 0x80) {
-            start--;
-        }
-        if (start > 0 && (unsigned char)text[start - 1] >= 0xc0) {
-            unsigned char first = (unsigned char)text[start - 1];
-            size_t whole = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-            cut = cut - (start - 1) < whole ? start - 1 : cut;
-        }
-    }
-    observe_logn(OBSERVE_CURRENT, severity, text, cut, NULL, 0);
+    size_t all = len < 0 ? 0 : (size_t)len;
+    size_t kept = all > OBSERVE_LOGF_LEN ? observe_whole_(text, OBSERVE_LOGF_LEN) : all;
+    observe_attribute cut = observe_i64("log.cut_bytes", (int64_t)(all - kept));
+    observe_logn(OBSERVE_CURRENT, severity, text, kept, &cut, all > kept);
 }
 #ifdef OBSERVE_SILENT_
 #define observe_logf(severity, ...) ((void)(severity), (void)sizeof(snprintf(NULL, 0, __VA_ARGS__)))
@@ -477,7 +480,7 @@ OBSERVE_FN_ void observe_formatted_(int32_t severity, const char *text, int len)
 #define observe_logf(severity, ...)                                                                \
     do {                                                                                           \
         if (observe_wants_logs(severity)) {                                                        \
-            char observe_text_[OBSERVE_LOGF_SIZE];                                                 \
+            char observe_text_[OBSERVE_LOGF_LEN + 1];                                              \
             int observe_len_ = snprintf(observe_text_, sizeof observe_text_, __VA_ARGS__);         \
             observe_formatted_(severity, observe_text_, observe_len_);                             \
         }                                                                                          \
@@ -485,7 +488,7 @@ OBSERVE_FN_ void observe_formatted_(int32_t severity, const char *text, int len)
 #define observe_vlogf(severity, format, list)                                                      \
     do {                                                                                           \
         if (observe_wants_logs(severity)) {                                                        \
-            char observe_text_[OBSERVE_LOGF_SIZE];                                                 \
+            char observe_text_[OBSERVE_LOGF_LEN + 1];                                              \
             int observe_len_ = vsnprintf(observe_text_, sizeof observe_text_, format, list);       \
             observe_formatted_(severity, observe_text_, observe_len_);                             \
         }                                                                                          \

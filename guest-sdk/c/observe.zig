@@ -237,12 +237,20 @@ pub inline fn log(severity: Severity, body: []const u8, attributes: []const Attr
     c.observe_logn(c.OBSERVE_CURRENT, number, body.ptr, body.len, list.ptr, list.len);
 }
 
-/// A formatted log record, tied to the current span. What does not fit into 512 bytes is not sent.
+/// A formatted log record, tied to the current span. Text of more than 1,024 bytes is cut between
+/// characters, and by how much is the record's attribute `log.cut_bytes`.
 pub inline fn logf(severity: Severity, comptime format: []const u8, arguments: anytype) void {
     if (c.observe_wants_logs(@backingInt(severity))) {
-        var buffer: [512]u8 = undefined;
-        const body = std.fmt.bufPrint(&buffer, format, arguments) catch return;
-        log(severity, body, &.{});
+        var buffer: [1024]u8 = undefined;
+        var writer = std.Io.Writer.fixed(&buffer);
+        if (writer.print(format, arguments)) {
+            log(severity, writer.buffered(), &.{});
+        } else |_| {
+            const text = writer.buffered();
+            const whole = text[0..c.observe_whole_(text.ptr, text.len)];
+            const cut = std.fmt.count(format, arguments) - whole.len;
+            log(severity, whole, &.{attr("log.cut_bytes", cut)});
+        }
     }
 }
 

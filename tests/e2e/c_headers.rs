@@ -225,7 +225,7 @@ fn long_log_records_are_cut_between_characters() {
     fs::write(
         &source,
         r#"#define OBSERVE_STDERR
-           #define OBSERVE_LOGF_SIZE 8
+           #define OBSERVE_LOGF_LEN 7
            #include "observe.h"
            int main(void) {
                observe_logf(OBSERVE_INFO, "%s", "1234567");
@@ -245,9 +245,19 @@ fn long_log_records_are_cut_between_characters() {
         clang.arg("-I").arg(sdk()).args(["-std=c11", "-Werror", "-o"]).arg(&program).arg(source),
     );
     let printed = stderr(&output(&mut here(program), b""));
-    let bodies: Vec<_> = printed.lines().filter_map(|line| line.split(' ').nth(3)).collect();
-    let expected = ["1234567", "1234567", "12345ä", "123456", "12345", "1234€", "1234", "123😀"];
-    assert_eq!(bodies, expected);
+    let said: Vec<_> =
+        printed.lines().map(|line| line.trim_start_matches("observe: info 2147483647 ")).collect();
+    let expected = [
+        "1234567",
+        "1234567 log.cut_bytes=1",
+        "12345ä",
+        "123456 log.cut_bytes=2",
+        "12345 log.cut_bytes=3",
+        "1234€",
+        "1234 log.cut_bytes=4",
+        "123😀",
+    ];
+    assert_eq!(said, expected);
 }
 
 /// The example in the comment at the top of a header.
