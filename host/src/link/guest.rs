@@ -3,7 +3,7 @@
 use observe_abi::guest;
 use wasmtime::{Caller, Linker};
 
-use super::{Imports, with_memory};
+use super::{Imports, guest_metrics, with_memory};
 use crate::Error;
 use crate::annotations::severity;
 use crate::frame::{End, Kind};
@@ -24,7 +24,7 @@ pub(super) fn add<T: 'static>(
     add_spans(&mut imports, recorder)?;
     add_detached(&mut imports)?;
     add_words(&mut imports, recorder)?;
-    add_metrics(&mut imports)?;
+    guest_metrics::add(&mut imports, recorder)?;
     imports.add(guest::CONTEXT, |_buffer: u32, _size: u32| 0)?;
     imports.add(guest::BAGGAGE, |_buffer: u32, _size: u32| 0)?;
     imports.add(guest::SUBMIT, |_records: u32, _count: u32| {})
@@ -132,14 +132,6 @@ fn add_words<T: 'static>(
             });
         },
     )
-}
-
-/// Metrics, of which none is recorded.
-fn add_metrics<T: 'static>(imports: &mut Imports<'_, T>) -> Result<(), Error> {
-    imports
-        .add(guest::INSTRUMENT, |_kind: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| 0)?;
-    imports.add(guest::RECORD_I64, |_: i32, _: i64, _: u32, _: u32| {})?;
-    imports.add(guest::RECORD_F64, |_: i32, _: f64, _: u32, _: u32| {})
 }
 
 /// Ends a span. One that was not opened, outside a trace or too deep, has no end.

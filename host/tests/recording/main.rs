@@ -10,6 +10,7 @@ mod guest;
 mod host;
 mod hostile;
 mod load;
+mod metrics;
 mod quotas;
 mod sampling;
 mod scripted;
