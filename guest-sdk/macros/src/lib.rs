@@ -2,26 +2,28 @@
 //! them again.
 
 mod expand;
+mod fields;
+mod nearest;
 mod parse;
+mod tail;
 
 use proc_macro::TokenStream;
 
-/// Opens a span for each call of a function, and closes it when the call returns.
-///
-/// The span is named after the function and its module; `name = "…"` gives another
-/// name. It works on any function that is not `async` and not `const`.
-///
-/// ```ignore
-/// #[observe_guest::instrument]
-/// fn resize(image: &Image) { /* … */ }
-///
-/// #[observe_guest::instrument(name = "cache lookup")]
-/// fn get(key: &str) -> Option<Entry> { /* … */ }
-/// ```
+/// `#[observe::instrument]`, where it is documented.
 #[proc_macro_attribute]
 pub fn instrument(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let expanded = parse::arguments(arguments.into())
-        .and_then(|arguments| Ok((arguments, parse::function(item.into())?)))
-        .map(|(arguments, function)| expand::instrument(&arguments, function));
-    expanded.unwrap_or_else(|error| error.to_compile_error()).into()
+    let item = proc_macro2::TokenStream::from(item);
+    let expanded = syn::parse(arguments).and_then(|arguments| {
+        let function = parse::function(item.clone())?;
+        parse::check(&arguments, &function)?;
+        Ok(expand::instrument(&arguments, function))
+    });
+    match expanded {
+        Ok(expanded) => expanded.into(),
+        Err(error) => {
+            // The item stays, or each use of it would be another error.
+            let error = error.to_compile_error();
+            quote::quote!(#error #item).into()
+        }
+    }
 }

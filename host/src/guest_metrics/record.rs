@@ -65,7 +65,7 @@ impl Inner {
     /// Under 100 ns for a series that was used in this trace, if no texts are long; the first time
     /// a microsecond or two, and a lock.
     #[inline(never)]
-    pub(crate) fn record(&mut self, instrument: i32, value: Number, records: &Records<'_>) {
+    pub(crate) fn measure(&mut self, instrument: i32, value: Number, records: &Records<'_>) {
         if self.trace.is_none() || instrument == 0 {
             return;
         }

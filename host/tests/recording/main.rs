@@ -4,6 +4,7 @@ mod annotations;
 mod boundary;
 mod compat;
 mod counts;
+mod detached;
 mod failure;
 mod field;
 mod guest;
@@ -13,7 +14,9 @@ mod load;
 mod metrics;
 mod quotas;
 mod sampling;
+mod script;
 mod scripted;
+mod strict;
 mod tenants;
 mod waiting;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use observe_collector::event::{
     Attribute, ExponentialHistogramPoint, Metric, MetricData, Number, Point, Temporality,
 };
-use observe_host::{Lost, Quotas, Recorder, Redaction, TraceContext, TraceOptions};
+use observe_host::{Lost, Misuse, Quotas, Recorder, Redaction, TraceContext, TraceOptions};
 use wasmtime::{Linker, Store};
 
 use crate::guest::{Guest, module, observer};
@@ -22,6 +22,7 @@ fn measuring(names: &[&str], body: &str) -> String {
                (func $instrument (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
              (import "observe:guest@2" "record-i64" (func $i64 (param i32 i64 i32 i32)))
              (import "observe:guest@2" "record-f64" (func $f64 (param i32 f64 i32 i32)))
+             (import "observe:guest@2" "submit" (func $submit (param i32 i32)))
              (memory (export "memory") 1)
              (data (i32.const 0) "{texts}")
              (func $named (param $kind i32) (param $at i32) (param $len i32) (result i32)
@@ -386,6 +387,39 @@ fn attributes_out_of_reach_are_counted_and_the_measurement_stays() {
     let report = guest.trace("go", TraceOptions::new("root"));
     assert_eq!((report.lost.unreadable, report.lost.total()), (6, 6));
     assert_eq!(the_sum(&guest_metric(&guest, "a"), true), Number::Int(6));
+}
+
+#[test]
+fn measurements_in_a_batch_are_those_of_calls() {
+    let wat = with_attributes(
+        3,
+        "(i64.store (i32.const 4096) (i64.const 0x1_0000_0004)) ;; for instrument 1,
+         (i64.store (i32.const 4112) (i64.const 0x1_0000_0800)) ;; with an attribute,
+         (i64.store (i32.const 4120) (i64.const 5))
+         (i64.store (i32.const 4128) (i64.const 0x2_0000_0005)) ;; and for instrument 2
+         (f64.store (i32.const 4152) (f64.const 0.5))
+         (call $submit (i32.const 4096) (i32.const 2))",
+    );
+    let mut guest = Guest::new(&wat);
+    let report = guest.trace("go", TraceOptions::new("root"));
+    assert_eq!(report.lost, Lost::default());
+    let expected = (vec![Attribute::new("express", true)], Number::Int(15));
+    assert_eq!(sums(&guest_metric(&guest, "a")), [expected]);
+    let point = the_histogram(&guest_metric(&guest, "h"));
+    assert_eq!((point.count, point.sum), (3, Some(1.5)));
+}
+
+#[test]
+fn a_strict_host_traps_for_measurements_that_cannot_be() {
+    let names = ["orders", "carts", "stock", "price", "{order}", "orders taken"];
+    let wat = measuring(&names, OF_EACH_KIND);
+    let strict = observer().strict(true);
+    let mut guest = Guest::of(module(&wat).expect("valid"), strict);
+    for (export, expected) in [("ints", None), ("wrongs", Some("record-i64"))] {
+        let result = guest.traced(export, TraceOptions::new("root")).result;
+        let misuse = result.err().and_then(|error| error.downcast_ref::<Misuse>().copied());
+        assert_eq!(misuse.map(|misuse| misuse.name), expected);
+    }
 }
 
 #[test]

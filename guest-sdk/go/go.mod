@@ -1,0 +1,3 @@
+module github.com/observe-wasm/observe/guest-sdk/go
+
+go 1.24
