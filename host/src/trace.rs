@@ -12,7 +12,7 @@ use observe_collector::event::{
 use observe_collector::sampling::Sampler;
 use wasmtime::WasmBacktrace;
 
-use crate::annotations::Guarded;
+use crate::annotations::{Guarded, Known};
 use crate::clock::{Bias, Scale, Ticks};
 use crate::context::TraceContext;
 use crate::failure::Failure;
@@ -286,6 +286,7 @@ impl Inner {
         self.stack = Vec::new();
         self.extras = Vec::new();
         self.names.clear();
+        self.guarded.known = Known::default();
         self.told.rest();
     }
 
