@@ -4,6 +4,7 @@ mod attributes;
 mod batch;
 mod context;
 mod detached;
+mod known;
 mod logs;
 mod places;
 mod spans;
@@ -12,6 +13,8 @@ use std::borrow::Cow;
 
 pub(crate) use self::attributes::Said;
 pub(crate) use self::detached::Detached;
+use self::known::Key;
+pub(crate) use self::known::Known;
 pub(crate) use self::logs::severity;
 use crate::clock::Ticks;
 use crate::lost::Lost;
@@ -38,6 +41,8 @@ pub(crate) struct Guarded {
     /// The bytes that attributes, events and links of open spans take.
     pub(crate) held: u64,
     log_bytes: u64,
+    /// What it said before.
+    pub(crate) known: Known,
     /// Events that it may make until the clock is read again.
     events: u32,
     /// When they were given to it.
@@ -47,7 +52,15 @@ pub(crate) struct Guarded {
 impl Guarded {
     /// At a time from which on it may make so many events in a second.
     pub(crate) fn new(now: Ticks, events: u32) -> Self {
-        Guarded { open: 0, loose: 0, held: 0, log_bytes: 0, events, since: now }
+        Guarded {
+            open: 0,
+            loose: 0,
+            held: 0,
+            log_bytes: 0,
+            known: Known::default(),
+            events,
+            since: now,
+        }
     }
 }
 
@@ -57,13 +70,15 @@ pub(crate) struct Rules<'r> {
     redaction: &'r Redaction,
     lost: &'r mut Lost,
     held: &'r mut u64,
+    known: &'r mut Known,
 }
 
 impl<'r> Rules<'r> {
     /// The rules for what is kept with an open span.
     fn new(shared: &'r Shared, lost: &'r mut Lost, guarded: &'r mut Guarded) -> Self {
         let (quotas, redaction) = (&shared.quotas, &shared.redaction);
-        Rules { quotas, redaction, lost, held: &mut guarded.held }
+        let Guarded { held, known, .. } = guarded;
+        Rules { quotas, redaction, lost, held, known }
     }
 
     /// A text of the guest's, cut at so many bytes; `None`, and counted, where it is not all in
@@ -87,6 +102,31 @@ impl<'r> Rules<'r> {
     /// A name, cut at the quota.
     fn name<'b>(&mut self, bytes: Option<&'b [u8]>) -> Option<Cow<'b, str>> {
         self.text(bytes, self.quotas.name_bytes as usize)
+    }
+
+    /// A key, unless it must not be used, which is counted.
+    fn key(&mut self, bytes: Option<&[u8]>) -> Option<Key> {
+        if let Some(key) = bytes.and_then(|bytes| self.known.key(bytes)) {
+            return Some(key);
+        }
+        let text = self.name(bytes)?;
+        if text.is_empty() {
+            self.lost.unknown_kinds += 1;
+            return None;
+        }
+        if !self.redaction.allows(&text) {
+            self.lost.redacted += 1;
+            return None;
+        }
+        if is_reserved(&text) {
+            self.lost.excess_attributes += 1;
+            return None;
+        }
+        let is_secret = self.redaction.is_secret(&text);
+        if bytes == Some(text.as_bytes()) {
+            self.known.remember_key(&text, is_secret);
+        }
+        Some(Key { text: Cow::Owned(text.into_owned()), is_secret })
     }
 
     /// Takes room for so many bytes in place of others, unless there is too little.

@@ -12,7 +12,7 @@ use observe_collector::event::{
 use observe_collector::sampling::Sampler;
 use wasmtime::WasmBacktrace;
 
-use crate::annotations::Guarded;
+use crate::annotations::{Guarded, Known};
 use crate::clock::{Bias, Scale, Ticks};
 use crate::context::TraceContext;
 use crate::failure::Failure;
@@ -287,6 +287,7 @@ impl Inner {
         self.extras = Vec::new();
         self.names.clear();
         self.instruments.rest();
+        self.guarded.known = Known::default();
         self.told.rest();
     }
 

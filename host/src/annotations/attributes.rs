@@ -2,7 +2,7 @@
 
 use observe_collector::event::{Attribute, Value};
 
-use super::{Rules, is_reserved};
+use super::{Key, Rules};
 use crate::records::{Raw, Record, Records, Unfit};
 use crate::redaction::REDACTED;
 
@@ -56,31 +56,23 @@ impl Said {
         key: Option<&[u8]>,
         value: Result<Raw<'_>, Unfit>,
     ) -> Option<()> {
-        let key = rules.name(key)?;
-        if key.is_empty() {
-            rules.lost.unknown_kinds += 1;
-            return None;
-        }
-        if !rules.redaction.allows(&key) {
-            rules.lost.redacted += 1;
-            return None;
-        }
+        let Key { text: key, is_secret } = rules.key(key)?;
         let replaced = self.attributes.iter().position(|said| said.key == key);
         let before = replaced.map(|at| &self.attributes[at]);
         let others = self.attributes.len() - usize::from(replaced.is_some());
         let chars = self.chars - before.map_or(0, |said| weight(&said.value));
         let bytes = self.bytes - before.map_or(0, size);
         let left = (rules.quotas.span_value_chars as usize).saturating_sub(chars);
-        if others >= rules.quotas.attributes as usize || left == 0 || is_reserved(&key) {
+        if others >= rules.quotas.attributes as usize || left == 0 {
             rules.lost.excess_attributes += 1;
             return None;
         }
         let limit = left.min(rules.quotas.value_chars as usize);
-        let value = match rules.redaction.is_secret(&key) {
+        let value = match is_secret {
             true => REDACTED.into(),
             false => rules.value(value, limit)?,
         };
-        let attribute = Attribute::new(key.into_owned(), value);
+        let attribute = Attribute { key, value };
         let more = size(&attribute);
         if !rules.hold(self.bytes, bytes + more) {
             rules.lost.excess_attributes += 1;

@@ -294,11 +294,14 @@ impl Inner {
     fn end_detached(&mut self, handle: i32, now: Ticks) {
         let Some(mut span) = self.detached.take(handle) else { return };
         if span.frames > 0 {
-            // What is still open on it stands under it.
-            for frame in &mut self.stack {
-                if frame.entered() == Some(handle) && frame.number().is_none() {
-                    frame.set_number(span.number);
+            // What is still open on it stands under it, and the host's spans may shield an entry.
+            for extra in &mut self.extras {
+                if let Some(frame) = self.stack.get_mut(extra.depth as usize)
+                    && frame.entered() == Some(handle)
+                {
+                    extra.is_over = true;
                     span.is_parent = true;
+                    frame.set_number(span.number);
                 }
             }
         }

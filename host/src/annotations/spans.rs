@@ -57,14 +57,21 @@ impl Inner {
         if !self.may_speak() {
             return None;
         }
-        let name = self.text(name, self.shared.quotas.name_bytes as usize)?;
         if self.guarded.open >= self.shared.quotas.open_spans {
             self.lost.excess_open_spans += 1;
             return None;
         }
-        let (id, within) = self.names.intern(&name, self.shared.quotas.names);
+        if let Some(row) = name.and_then(|name| self.guarded.known.row(name)) {
+            return Some(row);
+        }
+        let text = self.text(name, self.shared.quotas.name_bytes as usize)?;
+        let (id, within) = self.names.intern(&text, self.shared.quotas.names);
         self.lost.excess_names += u64::from(!within);
-        Some(self.stats.named(id))
+        let row = self.stats.named(id);
+        if within && name == Some(text.as_bytes()) {
+            self.guarded.known.remember_row(text.as_bytes(), row);
+        }
+        Some(row)
     }
 
     /// Opens the frame of a span, with what only few have, so that its end is taken care of.
