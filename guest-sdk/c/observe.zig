@@ -75,7 +75,7 @@ pub const Attribute = c.observe_attribute;
 
 /// An attribute of the value's own type: text, a bool, an integer, a float, or a slice of `i64`,
 /// `f64`, `bool` or `String`.
-pub fn attr(key: []const u8, value: anytype) Attribute {
+pub inline fn attr(key: []const u8, value: anytype) Attribute {
     const Value = @TypeOf(value);
     switch (@typeInfo(Value)) {
         .bool => return record(key, c.OBSERVE_TYPE_BOOL_, 0, .{ .bits = @intFromBool(value) }),
@@ -105,16 +105,16 @@ pub fn attr(key: []const u8, value: anytype) Attribute {
 }
 
 /// An attribute of any bytes.
-pub fn bytes(key: []const u8, data: []const u8) Attribute {
+pub inline fn bytes(key: []const u8, data: []const u8) Attribute {
     return record(key, c.OBSERVE_TYPE_BYTES_, data.len, .{ .bits = @intFromPtr(data.ptr) });
 }
 
 /// Text for an array of texts.
-pub fn string(text: []const u8) String {
+pub inline fn string(text: []const u8) String {
     return .{ .data = text.ptr, .len = @intCast(text.len) };
 }
 
-fn record(key: []const u8, kind: u32, len: usize, value: @FieldType(Attribute, "value")) Attribute {
+inline fn record(key: []const u8, kind: u32, len: usize, value: @FieldType(Attribute, "value")) Attribute {
     return .{
         .key = key.ptr,
         .key_len = @intCast(key.len),
@@ -263,7 +263,7 @@ fn Instrument(comptime kind: i32) type {
 
         /// Names it; the host is told when it is first used. The unit is of UCUM; it and the
         /// description may be empty.
-        pub fn init(name: [:0]const u8, unit: [:0]const u8, description: [:0]const u8) Self {
+        pub inline fn init(name: [:0]const u8, unit: [:0]const u8, description: [:0]const u8) Self {
             return .{ .instrument = .{
                 .id = 0,
                 .kind = kind,

@@ -8,6 +8,8 @@ import (
 	"github.com/observe-wasm/observe/guest-sdk/go/internal/native"
 )
 
+func known() uint32 { return native.Wanted }
+
 func interest() uint32 { return native.Wanted }
 
 // Attributes are copied, here and below, so that those of calls that tell nothing stay on the stack.

@@ -67,14 +67,18 @@ func importBaggage(buffer unsafe.Pointer, size uint32) uint32
 // The length of a traceparent of version 00 (W3C Trace Context, section 3.2).
 const traceparentLen = 55
 
-// The host's answer stays the same as long as the module lives, and is not 0.
-var answered uint32
+// The host's answer stays the same as long as the module lives. Until it is there, all may be wanted.
+var answer uint32 = notAsked
+
+const notAsked = 1<<32 - 1
+
+func known() uint32 { return answer }
 
 func interest() uint32 {
-	if answered == 0 {
-		answered = importInterest()
+	if answer == notAsked {
+		answer = importInterest()
 	}
-	return answered
+	return answer
 }
 
 func spanOpen(parent int32, kind SpanKind, name string, attrs []Attr) int32 {

@@ -8,6 +8,10 @@ const (
 	severityShift   = 8
 )
 
+// mayWant is false if the host is known not to want something. It is small enough to be inlined into
+// the program, where it saves the call of what asks the host.
+func mayWant(bit uint32) bool { return known()&bit != 0 }
+
 func wantsSpans() bool { return interest()&interestSpans != 0 }
 
 func wantsMetrics() bool { return interest()&interestMetrics != 0 }

@@ -24,6 +24,12 @@ func LogEnabled(severity Severity) bool {
 // Log writes a log record that is tied to the span of ctx, or else to the innermost open one. The
 // package observeslog does it for log/slog.
 func Log(ctx context.Context, severity Severity, message string, attrs ...Attr) {
+	if mayWant(interestLogs) {
+		logIfWanted(ctx, severity, message, attrs)
+	}
+}
+
+func logIfWanted(ctx context.Context, severity Severity, message string, attrs []Attr) {
 	if LogEnabled(severity) {
 		log(SpanFromContext(ctx).open(), severity, message, attrs)
 	}

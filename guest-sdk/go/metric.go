@@ -31,12 +31,24 @@ func (i *instrument) ready() bool {
 }
 
 func (i *instrument) int64(value int64, attrs []Attr) {
+	if mayWant(interestMetrics) {
+		i.recordInt64(value, attrs)
+	}
+}
+
+func (i *instrument) recordInt64(value int64, attrs []Attr) {
 	if i.ready() {
 		recordInt64(i.number, value, attrs)
 	}
 }
 
 func (i *instrument) float64(value float64, attrs []Attr) {
+	if mayWant(interestMetrics) {
+		i.recordFloat64(value, attrs)
+	}
+}
+
+func (i *instrument) recordFloat64(value float64, attrs []Attr) {
 	if i.ready() {
 		recordFloat64(i.number, value, attrs)
 	}

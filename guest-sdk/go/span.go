@@ -80,6 +80,9 @@ func StartKind(ctx context.Context, kind SpanKind, name string, attrs ...Attr) (
 // SpanFromContext returns the span of ctx. If there is none it stands for the innermost open
 // one, of which all can be said but that it ends.
 func SpanFromContext(ctx context.Context) *Span {
+	if !wantsSpans() {
+		return &notRecorded
+	}
 	if span, ok := ctx.Value(spanKey{}).(*Span); ok {
 		return span
 	}
@@ -98,7 +101,7 @@ func (s *Span) open() int32 {
 
 // IsRecording reports whether the host keeps what is said of the span.
 func (s *Span) IsRecording() bool {
-	return s != nil && s.handle != 0 && wantsSpans()
+	return s != nil && s.handle != 0
 }
 
 // End ends the span. If a panic runs through the function that deferred it, that is an event of the span,

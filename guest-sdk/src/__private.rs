@@ -1,11 +1,14 @@
 //! What the macros expand to.
 
 use core::fmt;
+use core::future::Future;
 
-pub use crate::future::within;
-use crate::log::log_cut;
-pub use crate::log::log_message;
-use crate::{Attribute, MAX_FIELD, MAX_MESSAGE, Severity, SpanRef, Text, ToValue, Value, host};
+use crate::logs::log_cut;
+pub use crate::logs::log_message;
+use crate::{
+    Attribute, DetachedSpan, Followed, MAX_FIELD, MAX_MESSAGE, Severity, SpanRef, Text, ToValue,
+    Value, host,
+};
 
 /// Room for the one that tells what was cut.
 pub const NO_ATTRIBUTE: Attribute<'static> = Attribute::of("", Value::bool(false));
@@ -169,6 +172,11 @@ pub fn returns<R>() -> Option<R> {
 #[inline(always)]
 pub fn call<R>(function: impl FnOnce() -> R) -> R {
     function()
+}
+
+/// Enters the span on each poll of the future, and when it is dropped.
+pub fn within<F: Future>(span: &DetachedSpan, future: F) -> Followed<F, &DetachedSpan> {
+    Followed::new(span, future)
 }
 
 /// The attribute of what a function returned.

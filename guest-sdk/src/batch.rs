@@ -73,7 +73,7 @@ impl<'a, const N: usize> Batch<'a, N> {
         }
     }
 
-    /// As [`log`](crate::log).
+    /// As [`log`](crate::log()).
     ///
     /// ```
     /// observe::Batch::<4>::new().log(observe::Severity::Debug, "one of many", &[]);

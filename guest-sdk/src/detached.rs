@@ -28,6 +28,14 @@ pub struct DetachedSpan {
 }
 
 /// Under what a [`DetachedSpan`] stands.
+///
+/// ```
+/// use observe::{Parent, detached_span, span};
+///
+/// let job = detached_span!(parent: Parent::ROOT, "job");
+/// let order = span!("order");
+/// let delivery = detached_span!(parent: &*order, "delivery");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Parent<'a> {
     id: Id,

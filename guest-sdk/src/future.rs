@@ -1,5 +1,6 @@
 //! Futures that belong to a span.
 
+use core::borrow::Borrow;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -20,35 +21,42 @@ impl DetachedSpan {
     ///     }
     /// }
     /// ```
-    pub async fn follow<F: Future>(self, future: F) -> F::Output {
-        within(&self, future).await
+    pub fn follow<F: Future>(self, future: F) -> Followed<F> {
+        Followed::new(self, future)
     }
 }
 
-/// Enters the span on each poll of the future, and when it is dropped.
-pub fn within<F: Future>(span: &DetachedSpan, future: F) -> Within<'_, F> {
-    Within { span, future: Some(future) }
-}
-
-/// See [`within`].
-pub struct Within<'a, F> {
-    span: &'a DetachedSpan,
+/// A future with a span that is entered on each poll: what [`DetachedSpan::follow`] gives.
+///
+/// ```
+/// use std::future::{Ready, ready};
+///
+/// let followed: observe::Followed<Ready<u32>> = observe::DetachedSpan::open("x").follow(ready(1));
+/// ```
+#[derive(Debug)]
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct Followed<F, S: Borrow<DetachedSpan> = DetachedSpan> {
+    span: S,
     /// Pinned if this is, and dropped as soon as it is ready.
     future: Option<F>,
 }
 
-impl<'a, F> Within<'a, F> {
-    fn project(self: Pin<&mut Self>) -> (&'a DetachedSpan, Pin<&mut Option<F>>) {
+impl<F, S: Borrow<DetachedSpan>> Followed<F, S> {
+    pub(crate) fn new(span: S, future: F) -> Self {
+        Self { span, future: Some(future) }
+    }
+
+    fn project(self: Pin<&mut Self>) -> (&DetachedSpan, Pin<&mut Option<F>>) {
         // SAFETY: nothing gives access to the future but through the pin, and it is dropped where
         // it is.
         unsafe {
             let this = self.get_unchecked_mut();
-            (this.span, Pin::new_unchecked(&mut this.future))
+            (this.span.borrow(), Pin::new_unchecked(&mut this.future))
         }
     }
 }
 
-impl<F: Future> Future for Within<'_, F> {
+impl<F: Future, S: Borrow<DetachedSpan>> Future for Followed<F, S> {
     type Output = F::Output;
 
     #[inline]
@@ -66,7 +74,7 @@ impl<F: Future> Future for Within<'_, F> {
     }
 }
 
-impl<F> Drop for Within<'_, F> {
+impl<F, S: Borrow<DetachedSpan>> Drop for Followed<F, S> {
     fn drop(&mut self) {
         if self.future.is_some() {
             // SAFETY: it is not moved any more.

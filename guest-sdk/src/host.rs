@@ -210,3 +210,21 @@ pub(crate) fn submit(records: &[Record<'_>]) {
     // SAFETY: see above.
     unsafe { imports::submit(records.as_ptr(), records.len()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use observe_abi::guest::interest::{ANSWERED, LOGS, SEVERITY_SHIFT};
+
+    use super::severe_enough;
+    use crate::Severity;
+
+    #[test]
+    fn only_records_of_the_least_severity_and_above_are_wanted() {
+        let all = ANSWERED | LOGS;
+        assert!(severe_enough(all, Severity::Trace));
+        let warnings = all | 13 << SEVERITY_SHIFT;
+        assert!(severe_enough(warnings, Severity::Warn));
+        assert!(severe_enough(warnings, Severity::Fatal));
+        assert!(!severe_enough(warnings, Severity::Info));
+    }
+}

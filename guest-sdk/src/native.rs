@@ -67,6 +67,10 @@ pub fn capture() -> Capture {
 }
 
 /// What a thread said since [`capture`] was called.
+///
+/// ```
+/// let said: observe::native::Capture = observe::native::capture();
+/// ```
 #[derive(Debug)]
 pub struct Capture {
     not_send: PhantomData<*const ()>,

@@ -9,6 +9,12 @@ use crate::host::{self, Id};
 use crate::{Attribute, Severity, Value};
 
 /// What a span is to others.
+///
+/// ```
+/// use observe::{Kind, span};
+///
+/// let _span = span!(kind: Kind::Consumer, "process order");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Kind {
@@ -26,6 +32,12 @@ pub enum Kind {
 }
 
 /// Whether what a span stands for went well.
+///
+/// ```
+/// use observe::{Status, current};
+///
+/// current().status(Status::Ok, "");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Status {
@@ -45,6 +57,15 @@ pub enum Status {
 ///
 /// Of attributes with the same key the last one stays. The host has limits of number and length for
 /// all that is said, and tells on the trace what it left out.
+///
+/// ```
+/// fn describe(span: &observe::SpanRef, items: usize) {
+///     span.attribute("items", items);
+/// }
+///
+/// describe(&observe::span("add up"), 3);
+/// describe(&observe::current(), 3);
+/// ```
 ///
 /// # Overhead
 ///

@@ -485,3 +485,48 @@ mod owned {
 
     pointers! { Arc Box Rc }
 }
+
+/// On a machine of 32 bits an attribute has the form that it has in Wasm.
+#[cfg(all(test, target_pointer_width = "32"))]
+mod tests {
+    use core::mem::transmute;
+
+    use super::{Attribute, Value, abi};
+
+    fn address<T>(of: &[T]) -> u32 {
+        u32::try_from(of.as_ptr().addr()).expect("32 bits")
+    }
+
+    fn words(attribute: Attribute<'_>) -> [u32; abi::SIZE / 4] {
+        // SAFETY: all bytes are initialized, which is what Miri looks at here.
+        unsafe { transmute(attribute) }
+    }
+
+    #[test]
+    fn an_attribute_has_the_bytes_of_the_contract() {
+        let (key, text) = ("key", "text!");
+        let first = [address(key.as_bytes()), 3];
+        let record = |value: Value<'_>| {
+            let words = words(Attribute::of(key, value));
+            assert_eq!(words[..2], first);
+            [words[2], words[3], words[4], words[5]]
+        };
+        assert_eq!(record(Value::str(text)), [abi::STRING, 5, address(text.as_bytes()), 0]);
+        assert_eq!(record(Value::bool(true)), [abi::BOOL, 0, 1, 0]);
+        assert_eq!(record(Value::i64(-2)), [abi::I64, 0, u32::MAX - 1, u32::MAX]);
+        assert_eq!(record(Value::f64(1.0)), [abi::F64, 0, 0, 0x3ff0_0000]);
+        let bytes = [0, 255];
+        assert_eq!(record(Value::bytes(&bytes)), [abi::BYTES, 2, address(&bytes), 0]);
+        let strs = ["a", "bc"];
+        assert_eq!(record(Value::strs(&strs)), [abi::STRINGS, 2, address(&strs), 0]);
+        // SAFETY: a reference to a str is two words.
+        let second: [u32; 2] = unsafe { transmute(strs[1]) };
+        assert_eq!(second, [address(strs[1].as_bytes()), 2]);
+        let bools = [true, false, true];
+        assert_eq!(record(Value::bools(&bools)), [abi::BOOLS, 3, address(&bools), 0]);
+        let integers = [1_i64];
+        assert_eq!(record(Value::i64s(&integers)), [abi::I64S, 1, address(&integers), 0]);
+        let doubles = [0.5, 1.5];
+        assert_eq!(record(Value::f64s(&doubles)), [abi::F64S, 2, address(&doubles), 0]);
+    }
+}

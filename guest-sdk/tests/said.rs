@@ -374,8 +374,24 @@ fn futures_are_within_their_span_while_they_are_polled() {
         pending::<()>().await;
     }
 
+    #[instrument(name = "boxed", ret)]
+    fn boxed(n: u32) -> std::pin::Pin<Box<dyn Future<Output = u32> + Send>> {
+        info!("not yet");
+        Box::pin(async move { n + 1 })
+    }
+
+    #[instrument(name = "returned", err)]
+    fn returned(text: &str) -> impl Future<Output = Result<u8, std::num::ParseIntError>> {
+        async move {
+            let number = text.parse()?;
+            Ok(number)
+        }
+    }
+
     let said = capture();
     let mut context = Context::from_waker(Waker::noop());
+    assert_eq!(boxed(1).as_mut().poll(&mut context), Poll::Ready(2));
+    assert_eq!(pin!(returned("7")).poll(&mut context), Poll::Ready(Ok(7)));
     {
         let mut future = pin!(twice(1));
         assert!(future.as_mut().poll(&mut context).is_pending());
@@ -391,6 +407,14 @@ fn futures_are_within_their_span_while_they_are_polled() {
     assert_eq!(
         said.text(),
         "\
+INFO not yet
+open boxed n=1
+in boxed
+boxed: return=2
+close boxed
+open returned text=\"7\"
+in returned
+close returned
 open twice n=1
 in twice
   INFO first

@@ -1,6 +1,9 @@
 //! What a guest says of itself, within its quotas: spans, attributes and logs of its own.
 
 mod attributes;
+mod batch;
+mod context;
+mod detached;
 mod logs;
 mod places;
 mod spans;
@@ -8,9 +11,10 @@ mod spans;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use observe_collector::event::{Attribute, Severity, Value};
+use observe_collector::event::{Attribute, Value};
 
 pub(crate) use self::attributes::Said;
+pub(crate) use self::detached::Detached;
 pub(crate) use self::logs::severity;
 use crate::clock::Ticks;
 use crate::guest_metrics::Of;
@@ -122,6 +126,14 @@ impl Inner {
         may
     }
 
+    /// Whether it may make any.
+    fn has_events_left(&mut self) -> bool {
+        if self.guarded.events == 0 {
+            self.refill();
+        }
+        self.guarded.events > 0
+    }
+
     /// Gives the guest the events of another second, if one has passed.
     #[cold]
     fn refill(&mut self) {
@@ -137,7 +149,7 @@ impl Inner {
     pub(crate) fn interest(&self) -> u32 {
         use observe_abi::guest::interest::{ANSWERED, LOGS, METRICS, SEVERITY_SHIFT, SPANS};
         let logs = match &self.shared.sink {
-            Some(_) => LOGS | (Severity::Trace as u32) << SEVERITY_SHIFT,
+            Some(_) => LOGS | (self.shared.min_severity as u32) << SEVERITY_SHIFT,
             None => 0,
         };
         ANSWERED | SPANS | METRICS | logs

@@ -58,6 +58,15 @@ pub(crate) enum Kind {
     Guest,
     /// A span of the guest's own that no function owns and no token names.
     Loose,
+    /// An entry of a detached span, whose handle is in place of the token. It is no span itself.
+    Entry,
+}
+
+impl Kind {
+    /// Whether it survives the function in which it began.
+    pub(crate) fn is_loose(self) -> bool {
+        matches!(self, Kind::Loose | Kind::Entry)
+    }
 }
 
 /// What only few frames have.

@@ -54,6 +54,20 @@
 //! - `tracing`: the current span of the `tracing` crate as the parent of a trace, where its
 //!   subscriber has the layer of `tracing-opentelemetry`. With `opentelemetry`.
 //!
+//! # Annotations
+//!
+//! Guests that import `observe:guest@2` say more than their calls do: spans of their own, with a
+//! kind, attributes, events, links and a status; log records; measurements, which
+//! [`Observer::metrics`] has. They can ask for the `traceparent` of the innermost span, and for the
+//! [baggage](TraceOptions::baggage) that came with the request. What they say stands among the
+//! spans of their functions: a scoped span ends with the function in which it began, a detached one
+//! when it is closed, or with the trace.
+//!
+//! All of it passes the [`Quotas`] and the [`Redaction`]. What cannot be recorded as it was said is
+//! counted by reason ([`Lost`]), told on the span as dropped and on the root in
+//! `wasm.events.lost_reasons`, and never traps the guest, unless the host is
+//! [`strict`](Builder::strict), as in the guest's own tests.
+//!
 //! # Accuracy
 //!
 //! Every span begins and ends at a reading of the clock; none is guessed. A timed call takes some
@@ -134,6 +148,7 @@ mod samples;
 mod spans;
 mod stats;
 mod statsd;
+mod strict;
 mod suspended;
 mod tenants;
 mod trace;
@@ -159,4 +174,5 @@ pub use recorder::Recorder;
 pub use redaction::Redaction;
 pub use report::{FunctionRow, Report, Resources};
 pub use samples::StackSample;
+pub use strict::Misuse;
 pub use tracer::{Traced, Tracer};

@@ -10,6 +10,7 @@ use wasmtime::{Caller, Extern, IntoFunc, Linker, Memory};
 use crate::Error;
 use crate::frame::UNTIMED;
 use crate::recorder::{Inner, Recorder};
+use crate::strict::Import;
 
 /// What an untimed call gets from hooks that do nothing.
 const NOTHING: (u32, i32) = (i32::MAX as u32, UNTIMED);
@@ -57,19 +58,41 @@ fn memory_of<T: 'static>(caller: &mut Caller<'_, T>) -> Option<Memory> {
     caller.get_export("memory").and_then(Extern::into_memory)
 }
 
-/// Works with what is in that memory, or nothing; `None` in a store without a recorder.
-fn with_memory<T: 'static, R>(
+/// Does what a guest says by an import, with its memory; nothing in a store without a recorder.
+///
+/// # Errors
+///
+/// [`Misuse`], where something was counted for it and the observer is strict.
+fn say<T: 'static, R: Default>(
     caller: &mut Caller<'_, T>,
     recorder: impl Fn(&mut T) -> &mut Recorder,
-    work: impl FnOnce(&mut Inner, &[u8]) -> R,
-) -> Option<R> {
+    import: Import,
+    work: impl FnOnce(&mut Inner, &mut [u8]) -> R,
+) -> wasmtime::Result<R> {
+    let Some(inner) = recorder(caller.data_mut()).inner() else { return Ok(R::default()) };
     // Faster than by its name, where the caller is an instance of the module.
-    let export = recorder(caller.data_mut()).inner()?.module.memory_export;
+    let export = inner.module.memory_export;
     let memory = export.and_then(|export| caller.get_module_export(&export));
     let memory = memory.and_then(Extern::into_memory).or_else(|| memory_of(caller));
     let (bytes, data) = match memory {
         Some(memory) => memory.data_and_store_mut(caller),
         None => (&mut [][..], caller.data_mut()),
     };
-    Some(work(recorder(data).inner()?, bytes))
+    match recorder(data).inner() {
+        Some(inner) => inner.strictly(import, |inner| work(inner, bytes)),
+        None => Ok(R::default()),
+    }
+}
+
+/// The same without its memory.
+fn tell<T: 'static, R: Default>(
+    caller: &mut Caller<'_, T>,
+    recorder: impl Fn(&mut T) -> &mut Recorder,
+    import: Import,
+    work: impl FnOnce(&mut Inner) -> R,
+) -> wasmtime::Result<R> {
+    match recorder(caller.data_mut()).inner() {
+        Some(inner) => inner.strictly(import, work),
+        None => Ok(R::default()),
+    }
 }

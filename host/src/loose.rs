@@ -21,13 +21,22 @@ impl Inner {
             self.lost.stale_exits += 1;
             return;
         };
-        let Some(above) = self.stack.get_mut(depth + 1) else {
-            return self.close(now, End::Returned);
-        };
+        if depth + 1 == self.stack.len() {
+            self.close(now, End::Returned);
+            return self.close_loose_that_are_over(now);
+        }
         self.guarded.loose = self.guarded.loose.saturating_sub(1);
+        self.end_later(depth, extra);
+    }
+
+    /// Has what is at a place of the stack, with what only few frames have, end with what stands
+    /// on it.
+    pub(crate) fn end_later(&mut self, depth: usize, extra: usize) {
         self.extras[extra].is_over = true;
         // So that its end is taken care of.
-        if !above.has_extra() {
+        if let Some(above) = self.stack.get_mut(depth + 1)
+            && !above.has_extra()
+        {
             above.set_has_extra();
             self.extras.insert(extra + 1, Extra::at(depth + 1));
         }
@@ -59,27 +68,39 @@ impl Inner {
         self.extras.len().checked_sub(1)
     }
 
-    /// Closes a call above which nothing but such spans are open, and leaves these to the call
-    /// around it. Whether it was such a call.
+    /// Closes a call, or a span of the guest's, above which nothing but spans of the guest's are
+    /// open. Those that survive it are left to the call around it, the others end with it.
+    /// Whether it was such a call.
     pub(crate) fn close_below_loose(&mut self, depth: usize, now: Ticks) -> bool {
         let first = depth + 1;
-        let is_loose = self.stack.get(first..).is_some_and(|above| {
-            !above.is_empty() && above.iter().all(|frame| frame.kind == Kind::Loose)
-        });
-        if !is_loose || self.leaves_guest(depth) {
+        let above = self.stack.get(first..).unwrap_or_default();
+        let is_such = above.iter().any(|frame| frame.kind.is_loose())
+            && above.iter().all(|frame| frame.kind.is_loose() || frame.kind == Kind::Guest);
+        if !is_such || self.leaves_guest(depth) {
             return false;
         }
-        let loose = self.stack.split_off(first);
-        let mut extras = self.extras.split_off(self.extras.len() - loose.len());
-        extras.iter_mut().for_each(|extra| extra.depth -= 1);
-        let both = loose.first().map_or(0, |frame| now.since(frame.start));
+        let outermost = above.iter().find(|frame| frame.kind.is_loose());
+        let both = outermost.map_or(0, |frame| now.since(frame.start));
+        let mut left = Vec::new();
+        while self.stack.len() > first {
+            match self.stack.last() {
+                Some(frame) if frame.kind.is_loose() => {
+                    left.extend(self.stack.pop().zip(self.extras.pop()));
+                }
+                _ => self.close(now, End::Returned),
+            }
+        }
         self.close(now, End::Returned);
         // Its caller will be told of that time twice.
         if let Some(caller) = self.stack.last_mut() {
             caller.children = caller.children.saturating_sub(both);
         }
-        self.stack.extend(loose);
-        self.extras.extend(extras);
+        for (frame, mut extra) in left.into_iter().rev() {
+            extra.depth = self.stack.len() as u32;
+            self.stack.push(frame);
+            self.extras.push(extra);
+        }
+        self.close_loose_that_are_over(now);
         true
     }
 
@@ -100,9 +121,9 @@ impl Inner {
         is_import(called) || self.module.is_boundary(called) && by_host()
     }
 
-    /// Closes such spans that are innermost now, and were ended before.
+    /// Closes such spans, and entries, that are innermost now, and were ended before.
     pub(crate) fn close_loose_that_are_over(&mut self, now: Ticks) {
-        while self.stack.last().is_some_and(|frame| frame.kind == Kind::Loose)
+        while self.stack.last().is_some_and(|frame| frame.kind.is_loose())
             && self.extras.last().is_some_and(|extra| extra.is_over)
         {
             self.close(now, End::Returned);

@@ -57,12 +57,7 @@ pub struct Lost {
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for (count, what) in self.by_reason().into_iter().filter(|&(count, _)| count > 0) {
-            write!(f, "{separator}{count} {what}")?;
-            separator = ", ";
-        }
-        Ok(())
+        f.write_str(&self.told().join(", "))
     }
 }
 
@@ -70,6 +65,40 @@ impl Lost {
     /// The sum of all.
     pub fn total(&self) -> u64 {
         self.by_reason().iter().map(|(count, _)| count).sum()
+    }
+
+    /// What was lost since this was what was lost.
+    pub(crate) fn since(&self, before: &Lost) -> Lost {
+        Lost {
+            too_deep: self.too_deep - before.too_deep,
+            too_many: self.too_many - before.too_many,
+            stale_exits: self.stale_exits - before.stale_exits,
+            unknown_ids: self.unknown_ids - before.unknown_ids,
+            unreadable: self.unreadable - before.unreadable,
+            malformed_texts: self.malformed_texts - before.malformed_texts,
+            cut_texts: self.cut_texts - before.cut_texts,
+            excess_names: self.excess_names - before.excess_names,
+            excess_open_spans: self.excess_open_spans - before.excess_open_spans,
+            excess_attributes: self.excess_attributes - before.excess_attributes,
+            redacted: self.redacted - before.redacted,
+            excess_span_events: self.excess_span_events - before.excess_span_events,
+            unknown_spans: self.unknown_spans - before.unknown_spans,
+            unknown_kinds: self.unknown_kinds - before.unknown_kinds,
+            malformed_links: self.malformed_links - before.malformed_links,
+            excess_log_bytes: self.excess_log_bytes - before.excess_log_bytes,
+            unknown_levels: self.unknown_levels - before.unknown_levels,
+            malformed_metrics: self.malformed_metrics - before.malformed_metrics,
+            excess_series: self.excess_series - before.excess_series,
+            excess_events: self.excess_events - before.excess_events,
+            untracked_blocks: self.untracked_blocks - before.untracked_blocks,
+            excess_paths: self.excess_paths - before.excess_paths,
+        }
+    }
+
+    /// Each count that is not zero and what it is of, as the root span has them.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let counts = self.by_reason().into_iter().filter(|&(count, _)| count > 0);
+        counts.map(|(count, what)| format!("{count} {what}")).collect()
     }
 
     /// Each count and what it is of, in a few words.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use observe_collector::Handle;
-use observe_collector::event::Metric;
+use observe_collector::event::{Metric, Severity};
 use observe_collector::sampling::Sampler;
 use wasmtime::Linker;
 
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) min_duration: Duration,
     pub(crate) quotas: Quotas,
     pub(crate) redaction: Redaction,
+    pub(crate) min_severity: Severity,
+    pub(crate) strict: bool,
     pub(crate) exit_status: Option<ExitStatus>,
     pub(crate) tenants: Tenants,
     pub(crate) guest_metrics: GuestMetrics,
@@ -78,6 +80,8 @@ impl Observer {
             min_duration: DEFAULT_MIN_DURATION,
             quotas: Quotas::default(),
             redaction: Redaction::default(),
+            min_severity: Severity::Trace,
+            strict: false,
             exit_status: None,
             tenants: Tenants::default(),
             guest_metrics: GuestMetrics::default(),
@@ -201,6 +205,22 @@ impl Builder {
     /// Sets which attributes of the guests' own are passed on.
     pub fn redaction(mut self, redaction: Redaction) -> Self {
         self.0.redaction = redaction;
+        self
+    }
+
+    /// Sets the least severity of log records that are taken from guests: all of them by default.
+    /// Others are neither kept nor counted, and guests that ask do not send them.
+    pub fn min_severity(mut self, severity: Severity) -> Self {
+        self.0.min_severity = severity;
+        self
+    }
+
+    /// Has a guest trap, with a [`Misuse`](crate::Misuse), when it says of itself what cannot be
+    /// recorded as it is: bad UTF-8, lengths past its memory, handles that are none, or more than
+    /// its [`quotas`](Builder::quotas) let through. Without it, which is right wherever guests are
+    /// to be left alone, all of that is only [counted](crate::Lost).
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.0.strict = strict;
         self
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use observe_collector::event::{Attribute, SpanDetail};
+use observe_collector::propagation::Baggage;
 
 use crate::context::TraceContext;
 use crate::overhead::Overhead;
@@ -16,6 +17,7 @@ pub struct TraceOptions {
     pub(crate) parent: Option<TraceContext>,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) tenant: Option<String>,
+    pub(crate) baggage: String,
 }
 
 impl TraceOptions {
@@ -29,6 +31,7 @@ impl TraceOptions {
             parent: None,
             attributes: Vec::new(),
             tenant: None,
+            baggage: String::new(),
         }
     }
 
@@ -55,6 +58,15 @@ impl TraceOptions {
     /// Adds an attribute to the root span.
     pub fn attribute(mut self, attribute: Attribute) -> Self {
         self.attributes.push(attribute);
+        self
+    }
+
+    /// Sets what came with the request beside its trace, as
+    /// [`Propagators`](observe_collector::propagation::Propagators) read it, for guests that ask:
+    /// at most 8,192 bytes, as W3C Baggage has it. The default is none; that of a span within a
+    /// trace is not used.
+    pub fn baggage(mut self, baggage: &Baggage) -> Self {
+        self.baggage = baggage.to_string();
         self
     }
 

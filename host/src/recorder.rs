@@ -5,7 +5,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use crate::annotations::Guarded;
+use crate::annotations::{Detached, Guarded};
 use crate::cells::Cells;
 use crate::clock::{Bias, Clock, Ticks};
 use crate::frame::{End, Extra, Frame, Kind, Token, UNTIMED};
@@ -93,6 +93,7 @@ pub(crate) struct Inner {
     pub(crate) trace: Option<Box<Active>>,
     pub(crate) names: Names,
     pub(crate) guarded: Guarded,
+    pub(crate) detached: Detached,
     pub(crate) grown: GrowthSoFar,
     pub(crate) blocks: Blocks,
     pub(crate) told: Told,
@@ -141,6 +142,7 @@ impl Recorder {
             trace: None,
             names: Names::default(),
             guarded: Guarded::new(Ticks(0), 0),
+            detached: Detached::default(),
             grown: GrowthSoFar::new(module.initial_memory_bytes),
             blocks: Blocks::default(),
             told: Told::new(module.only_memory_bytes()),

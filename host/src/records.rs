@@ -124,7 +124,11 @@ pub(crate) fn bytes(memory: &[u8], at: u64, len: u32) -> Option<&[u8]> {
 }
 
 /// So many elements of a size at an address; `None` where they are not all in memory.
-fn array<const SIZE: usize>(memory: &[u8], at: u64, count: u32) -> Option<&[[u8; SIZE]]> {
+pub(crate) fn array<const SIZE: usize>(
+    memory: &[u8],
+    at: u64,
+    count: u32,
+) -> Option<&[[u8; SIZE]]> {
     let size = usize::try_from(count).ok()?.checked_mul(SIZE)?;
     let at = usize::try_from(at).ok()?;
     let (elements, _) = memory.get(at..)?.get(..size)?.as_chunks();

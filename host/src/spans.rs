@@ -19,13 +19,16 @@ impl Inner {
     pub(crate) fn close_with_care(&mut self, now: Ticks, end: End) {
         let Some(frame) = self.stack.pop() else { return };
         self.fold_or_keep(frame, now, end);
-        if frame.has_extra() && frame.kind != Kind::Loose {
+        if frame.has_extra() && !frame.kind.is_loose() {
             self.close_loose_that_are_over(now);
         }
     }
 
     fn fold_or_keep(&mut self, frame: Frame, now: Ticks, end: End) {
         let extra = if frame.has_extra() { self.extras.pop() } else { None };
+        if frame.kind == Kind::Entry {
+            return self.entry_is_gone(&frame, extra.unwrap_or_default(), now, end);
+        }
         let suspended = self.suspended.ticks().wrapping_sub(frame.suspended);
         let elapsed = now.since(frame.start);
         if matches!(frame.kind, Kind::Guest | Kind::Loose) {
@@ -72,8 +75,16 @@ impl Inner {
         let Some(number) = frame.number().or_else(|| trace.next_number()) else {
             return self.lost.too_many += 1;
         };
+        let Frame { start, row, .. } = frame;
+        self.record(Kept { start, row, number, parent, suspended, end }, extra, now);
+    }
+
+    /// Records a span.
+    pub(crate) fn record(&mut self, kept: Kept, extra: Extra, now: Ticks) {
+        let Kept { start, row, number, parent, suspended, end } = kept;
+        let Some(trace) = &mut self.trace else { return };
         let Extra { mut detail, said, status, growth, .. } = extra;
-        let symbol = match self.stats.more(frame.row).map(|more| more.what) {
+        let symbol = match self.stats.more(row).map(|more| more.what) {
             Some(What::Function(id)) => Some(SymbolId(id)),
             Some(What::Named(name)) => {
                 detail.name = Some(self.names.get(name).to_owned());
@@ -96,10 +107,10 @@ impl Inner {
         self.lost.excess_attributes += u64::from(refused);
         detail.dropped_attributes = detail.dropped_attributes.saturating_add(refused);
         trace.kept += 1;
-        trace.kept_calls += u64::from(frame.row != RowId::NONE);
+        trace.kept_calls += u64::from(row != RowId::NONE);
         trace.add_span(SpanRecord {
-            start_unix_nanos: trace.scale.unix_nanos(frame.start),
-            end_unix_nanos: trace.scale.unix_nanos(now.max(frame.start)),
+            start_unix_nanos: trace.scale.unix_nanos(start),
+            end_unix_nanos: trace.scale.unix_nanos(now.max(start)),
             number,
             parent,
             symbol,
@@ -119,6 +130,10 @@ impl Inner {
         let open = self.stack.get_mut(..len).unwrap_or_default();
         let unnumbered = open.iter_mut().rev().take_while(|frame| frame.number().is_none());
         for frame in unnumbered {
+            if let Some(number) = frame.entered().and_then(|span| self.detached.refer(span)) {
+                frame.set_number(number);
+                break;
+            }
             // Without a number for its parent a span would stand as a second root.
             frame.set_number(trace.next_number().ok_or(TooMany)?);
         }
@@ -150,12 +165,23 @@ impl Inner {
     }
 }
 
+/// What of a span is known beside what was said of it.
+pub(crate) struct Kept {
+    pub(crate) start: Ticks,
+    pub(crate) row: RowId,
+    pub(crate) number: SpanNumber,
+    pub(crate) parent: Option<SpanNumber>,
+    /// Ticks for which the trace was suspended meanwhile.
+    pub(crate) suspended: u64,
+    pub(crate) end: End,
+}
+
 /// The trace has 2³² spans already.
 pub(crate) struct TooMany;
 
 impl Extra {
     /// Whether it is worth a span, however short.
-    fn is_of_interest(&self) -> bool {
+    pub(crate) fn is_of_interest(&self) -> bool {
         let Extra { detail, said, .. } = self;
         self.is_kept
             || self.status != Status::Unset

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use observe_collector::Handle;
 use observe_collector::event::{
-    Attribute, Chunk, LogRecord, Severity, SpanDetail, SpanId, SpanNumber, SpanRecord, TraceId,
-    TraceInfo,
+    Attribute, Chunk, LogRecord, Severity, SpanDetail, SpanId, SpanNumber, SpanRecord, Status,
+    TraceId, TraceInfo,
 };
 use observe_collector::sampling::Sampler;
 use wasmtime::WasmBacktrace;
@@ -72,6 +72,8 @@ pub(crate) struct Active {
     was_sampled: bool,
     follows_observer: bool,
     pub(crate) tenant: Option<String>,
+    /// What came with the request, as the header has it.
+    pub(crate) baggage: String,
 }
 
 impl Active {
@@ -155,6 +157,7 @@ impl Inner {
             was_sampled: false,
             follows_observer: own.is_none(),
             tenant: options.tenant.clone(),
+            baggage: options.baggage,
         }));
         self.overhead_version = shared.overhead.version();
         let Overhead(mode) = own.unwrap_or_else(|| shared.overhead.get());
@@ -222,8 +225,10 @@ impl Inner {
         let now = self.now();
         // All but the root, which says what they took.
         self.close_down_to(1, now, end);
+        self.end_all_detached(now);
         let resources = self.resources(now, taken);
         let lost = i64::try_from(self.lost.total()).unwrap_or(i64::MAX);
+        let reasons = self.lost.told();
         if let Some(root) = self.root_detail() {
             root.attributes.extend(resources.attributes());
             if let Outcome::Exited(code) = outcome {
@@ -231,6 +236,7 @@ impl Inner {
             }
             if lost > 0 {
                 root.attributes.push(Attribute::new("wasm.events.lost", lost));
+                root.attributes.push(Attribute::new("wasm.events.lost_reasons", reasons));
             }
         }
         self.close_down_to(0, now, end);
@@ -329,7 +335,8 @@ impl Inner {
                 failure.detail()
             }
         };
-        if let Some(extra) = self.extra() {
+        if let Some(extra) = self.current_extra() {
+            extra.status = Status::Error;
             extra.detail.status_message = detail.status_message;
             extra.detail.attributes.extend(detail.attributes);
         }

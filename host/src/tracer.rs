@@ -158,7 +158,7 @@ impl Recorder {
     pub fn attribute(&mut self, attribute: Attribute) {
         if let Some(inner) = self.inner()
             && inner.trace.is_some()
-            && let Some(extra) = inner.extra()
+            && let Some(extra) = inner.current_extra()
         {
             extra.detail.attributes.push(attribute);
         }

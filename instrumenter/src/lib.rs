@@ -60,6 +60,7 @@ mod section;
 mod select;
 mod source;
 mod source_map;
+mod telling;
 mod warning;
 mod wrappers;
 

@@ -10,7 +10,7 @@ use crate::parse::{FuncIndex, Function, Module};
 use crate::scan::Body;
 use crate::source::Sources;
 use crate::wrappers::Wrappers;
-use crate::{Error, calls, owner};
+use crate::{Error, calls, owner, telling};
 
 /// The size from which a function is hooked by default, in instructions.
 ///
@@ -48,6 +48,10 @@ const MAX_GLOB: usize = observe_abi::map::MAX_STRING;
 ///
 /// The calls of imported functions are hooked, too, unless [`imports`](Self::imports) says
 /// otherwise: names and prefixes choose among them, other rules do not concern them.
+///
+/// In a module with annotations, functions of `observe`, `tracing` and `log`, and those that run between
+/// a panic and its hook, are left out unless an include matches them: they would stand between what is
+/// told and the function that tells it.
 ///
 /// The order in which rules are added is of no importance.
 #[derive(Clone, Debug, Default)]
@@ -218,6 +222,7 @@ impl Selection {
             distances: self.max_depth.map(|limit| calls::distances(module, limit)),
             wrappers: Wrappers::of(module),
             flattened: module.is_flattened(),
+            tells: module.tells(),
         }
     }
 
@@ -250,6 +255,8 @@ pub(crate) struct Judge<'a> {
     distances: Option<Vec<Option<u32>>>,
     wrappers: Wrappers,
     flattened: bool,
+    /// Whether the module has annotations.
+    tells: bool,
 }
 
 impl Judge<'_> {
@@ -302,6 +309,9 @@ impl Judge<'_> {
         let included = !selection.include.is_empty();
         if included && !selection.include.matches(&traits) {
             return Err(Omission::NotIncluded);
+        }
+        if self.tells && !included && telling::passes_on(&traits.path) {
+            return Err(Omission::Builtin);
         }
         if let Some(distances) = &self.distances
             && distances[place].is_none()
@@ -393,7 +403,8 @@ pub enum Omission {
     Growth,
     /// It is not exported.
     NotExported,
-    /// It is an import for observing, or one that the engine itself provides.
+    /// It is for observing, as `tracing` is in a module with annotations, or the engine itself
+    /// provides it.
     Builtin,
     /// It is too many calls away from what is exported.
     TooDeep,

@@ -300,3 +300,28 @@ fn imports_of_types_that_may_have_subtypes_are_left_as_they_are() {
     assert_eq!(hooked, ["m.final", "m.exact", "m.plain"]);
     assert_eq!(plan.imports[0].decision, Decision::Leave(Omission::Open));
 }
+
+/// In a module that tells what it does, what stands between the author's function and the host has
+/// no hooks, whatever its size; in one that tells nothing it is like any other.
+#[test]
+fn functions_that_only_pass_on_what_is_told_are_left_out() {
+    let module = |import: &str| {
+        binary(&format!(
+            "(module
+                (import \"{import}\" \"log\" (func $log))
+                (func $app::order (loop) call $tracing::Span::new)
+                (func $tracing::Span::new (loop) call $<tracing_core::T_as_app::U>::f)
+                (func $<tracing_core::T_as_app::U>::f (loop) call $<app::T_as_log::Log>::log)
+                (func $<app::T_as_log::Log>::log (loop) call $std::panicking::hook)
+                (func $std::panicking::hook (loop) call $std::panic::other)
+                (func $std::panic::other (loop) call $logs::write)
+                (func $logs::write (loop) call $log))"
+        ))
+    };
+    let telling = module("observe:guest@2");
+    assert_eq!(hooked(&telling, &Selection::default()), ["order", "log", "other", "write"]);
+    assert_eq!(hooked(&telling, &Selection::all()), ["order", "log", "other", "write"]);
+    let included = Selection::default().include_prefix("tracing");
+    assert_eq!(hooked(&telling, &included), ["new"]);
+    assert_eq!(hooked(&module("env"), &Selection::default()).len(), 7);
+}

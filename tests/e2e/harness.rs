@@ -23,6 +23,10 @@ pub(crate) fn here(program: impl AsRef<OsStr>) -> Command {
             command.env_remove(key);
         }
     }
+    // Nor what it says of a trace.
+    for key in ["TRACEPARENT", "TRACESTATE", "BAGGAGE"] {
+        command.env_remove(key);
+    }
     command.current_dir(repository());
     command
 }

@@ -1,8 +1,10 @@
 //! End-to-end tests: what a user does, on real programs, judged from outside.
 
+mod abi;
 mod as_wasm;
 mod bad_input;
 mod beside;
+mod c_headers;
 mod corpus;
 mod dylibso;
 mod examples;

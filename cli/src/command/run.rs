@@ -1,6 +1,7 @@
 //! `observe run`: run a module and show where its time went.
 
 mod guest;
+mod inherited;
 mod interface;
 mod onward;
 mod report;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use observe_collector::event::Attribute;
+use observe_collector::sampling::Sampler;
 use observe_collector::{Collector, Environment, OnFull, Resource, Signal, otlp};
 use observe_host::{Failure, ObservedModule, Observer, Overhead, TraceOptions};
 use observe_instrumenter::{Module, Plan, read_function_map};
@@ -22,6 +24,7 @@ use crate::command::select::{Chosen, SelectOpts};
 use crate::exit_code;
 use crate::input::{self, Input};
 use crate::progress::Progress;
+use crate::view::records::Records;
 use crate::view::text::{clean, say};
 use crate::view::tree::CallTree;
 use crate::view::units::plural;
@@ -153,17 +156,21 @@ impl Opts {
                 None
             }
         };
+        let inherited = inherited::read()?;
         let tree = CallTree::default();
+        let records = Records::new(2 * self.top);
         let endpoints: Vec<_> = Signal::ALL
             .iter()
             .filter_map(|signal| Some((*signal, otlp.as_ref()?.endpoint(*signal)?)))
             .collect();
         let mut collector = Collector::builder().on_full(OnFull::Block);
         if !self.quiet {
-            collector = collector.exporter(Box::new(tree.clone()));
+            collector =
+                collector.exporter(Box::new(tree.clone())).exporter(Box::new(records.clone()));
         }
         // What the environment says of sampling and limits is for what is sent; the tree has it all.
         let mut backend = None;
+        let mut left_out_by = "OTEL_TRACES_SAMPLER";
         if let Some(config) = otlp {
             let environment = Environment::from_env()?;
             let interval = config.metric_interval();
@@ -174,11 +181,18 @@ impl Opts {
                 Some(queue) => otlp::OtlpExporter::with_disk_queue(config, resource, queue),
                 None => otlp::OtlpExporter::new(config, resource),
             };
-            let sent = Collector::builder()
+            let mut sent = Collector::builder()
                 .on_full(OnFull::Block)
                 .environment(&environment)
-                .exporter(Box::new(exporter))
-                .start();
+                .exporter(Box::new(exporter));
+            if let Some(parent) = inherited.parent
+                && !parent.sampled
+                && !environment.sampler.is_sampled(parent.trace_id, Some(false))
+            {
+                sent = sent.sampler(Sampler::AlwaysOff);
+                left_out_by = "TRACEPARENT, which is not sampled";
+            }
+            let sent = sent.start();
             collector = collector.exporter(Box::new(Onward::new(sent.handle())));
             backend = Some((sent, interval));
         }
@@ -192,6 +206,7 @@ impl Opts {
         let observer = Observer::builder()
             .overhead(overhead)
             .min_duration(self.min_duration)
+            .sampler(Sampler::AlwaysOn)
             .sink(collector.handle())
             .exit_status(guest::exit_status)
             .build();
@@ -205,7 +220,8 @@ impl Opts {
         let mut guest = host.take(&module, call, &input)?;
 
         let options = TraceOptions::new(format!("run {}", input.file_name()))
-            .attribute(Attribute::new("wasm.module.name", input.file_name()));
+            .attribute(Attribute::new("wasm.module.name", input.file_name()))
+            .parent(inherited.parent);
         let interrupter = guest.interrupter();
         signal::stop_on_signal(interrupter.clone());
         let (ending, told) = on_a_large_stack(|| guest.run(options))?;
@@ -227,12 +243,15 @@ impl Opts {
             input: &input,
             coverage: &coverage,
             tree: &tree,
+            records: &records,
+            metrics: &observer.metrics(),
             trace: self.trace,
             top: self.top,
             min_duration: self.min_duration,
             failure: failure.as_ref(),
             told: told.as_ref(),
             delivery: &delivery,
+            left_out_by,
             endpoints: &endpoints,
             queue: self.queue_dir.as_deref().map(|dir| (dir, self.otlp.as_deref())),
         }

@@ -9,16 +9,24 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use console::truncate_str;
-use observe_collector::event::{Chunk, SpanNumber, SpanRecord, Status, SymbolId, TraceInfo};
+use observe_collector::event::{
+    Attribute, Chunk, SpanNumber, SpanRecord, Status, SymbolId, TraceInfo,
+};
 use observe_collector::{Counts, Exporter};
 
+use crate::view::attributes;
 use crate::view::text::clean;
 use crate::view::units::{count, duration, plural};
 
 /// Levels that are kept below any span: deeper ones are cut off, as they are
 /// first in deep recursion, which looks the same on every level.
 const LEVELS: usize = 100;
+
+/// Attributes of a node that are kept.
+const ATTRIBUTES: usize = 12;
+
+/// The most of a failure's message that is kept, in characters.
+const MESSAGE: usize = 80;
 
 /// The tree of a trace that is being received.
 #[derive(Clone, Default)]
@@ -47,6 +55,10 @@ struct Node {
     key: Key,
     spans: u64,
     errors: u64,
+    /// Why the first of them failed that did, as the guest said.
+    message: String,
+    /// What the guest said of all of its spans.
+    attributes: Vec<Attribute>,
     nanos: u64,
     first_start: u64,
     children: Children,
@@ -92,11 +104,17 @@ impl State {
         };
         let children = self.pending.remove(&span.number).unwrap_or_default();
         let height = children.0.iter().map(|child| child.height + 1).max().unwrap_or(0);
+        let detail = span.detail.as_deref();
+        let said = detail.map_or(&[][..], |detail| &detail.attributes);
+        let said = said.iter().filter(|said| attributes::is_guest_s(said));
+        let message = detail.map_or("", |detail| &detail.status_message);
         let mut node = Node {
             number: self.received,
             key,
             spans: 1,
             errors: u64::from(span.status == Status::Error),
+            message: message.chars().take(MESSAGE).collect(),
+            attributes: said.take(ATTRIBUTES).cloned().collect(),
             nanos: span.end_unix_nanos.saturating_sub(span.start_unix_nanos),
             first_start: span.start_unix_nanos,
             children,
@@ -128,6 +146,10 @@ impl Node {
     fn merge(&mut self, other: Node) {
         self.spans += other.spans;
         self.errors += other.errors;
+        if self.message.is_empty() {
+            self.message = other.message;
+        }
+        self.attributes.retain(|said| other.attributes.contains(said));
         self.nanos += other.nanos;
         self.first_start = self.first_start.min(other.first_start);
         self.height = self.height.max(other.height);
@@ -242,8 +264,11 @@ impl Lines<'_> {
         }
         if node.errors > 0 {
             line += "  ← error";
+            if !node.message.is_empty() {
+                line += &format!(": {}", clean(&node.message));
+            }
         }
-        self.line(&line);
+        self.line(&line, &attributes::render(&node.attributes));
         let node = chain.last;
         let mut children: Vec<_> = node.children.0.iter().collect();
         children.sort_by_key(|child| child.first_start);
@@ -258,12 +283,11 @@ impl Lines<'_> {
         }
         if cut > 0 {
             let more = format!("{below}└─ … {}", plural(cut, "more span"));
-            self.line(&format!("{:>9} {:>7}  {more}", duration(nanos), ""));
+            self.line(&format!("{:>9} {:>7}  {more}", duration(nanos), ""), "");
         }
     }
 
-    fn line(&mut self, line: &str) {
-        self.text += &truncate_str(line, self.width, "…");
-        self.text += "\n";
+    fn line(&mut self, line: &str, attributes: &str) {
+        self.text += &attributes::line(line, attributes, self.width);
     }
 }

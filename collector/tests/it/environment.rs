@@ -101,7 +101,7 @@ fn what_is_not_honoured_changes_nothing_or_is_refused() {
     let without = read(&[BASE]);
     for variable in SECTIONS.iter().flat_map(|(_, variables)| *variables) {
         match variable.how {
-            How::Honoured { .. } | How::File { .. } => {}
+            How::Honoured { .. } | How::File { .. } | How::Program { .. } => {}
             How::Ignored { .. } => {
                 for signal in ["TRACES", "LOGS", "METRICS"] {
                     let name = variable.name.replace(SIGNAL, signal);
@@ -136,7 +136,9 @@ fn page(root: &Path) -> String {
         let _ = write!(page, "\n## {title}\n\n{}", table::COLUMNS);
         for Variable { name, default, how, rust_sdk, tests } in *variables {
             let what = match how {
-                How::Honoured { what, .. } | How::File { what } => format!("yes: {what}"),
+                How::Honoured { what, .. } | How::File { what } | How::Program { what } => {
+                    format!("yes: {what}")
+                }
                 How::Ignored { why } => format!("no: {why}"),
                 How::Refused { why } => format!("no, and an error: {why}"),
             };
@@ -151,10 +153,11 @@ fn page(root: &Path) -> String {
     page
 }
 
-/// All sources of the crate and its tests.
+/// All sources of the crate and of the program, and their tests.
 fn sources(root: &Path) -> String {
-    let mut folders: Vec<PathBuf> =
-        ["src", "tests"].map(|name| root.join("collector").join(name)).into();
+    let mut folders: Vec<PathBuf> = ["collector/src", "collector/tests", "cli/src", "tests/e2e"]
+        .map(|path| root.join(path))
+        .into();
     let mut text = String::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -53,6 +53,15 @@ static void measure(void) {
     observe_histogram_record_f64(&histogram, 3.5, NULL, 0);
 }
 
+#ifdef OBSERVE_PRINTF_
+__attribute__((format(printf, 1, 2))) static void report(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    observe_vlogf(OBSERVE_INFO, format, list);
+    va_end(list);
+}
+#endif
+
 #ifndef __cplusplus
 static void by_macros(observe_span parent) {
     OBSERVE_SPAN("no attributes");
@@ -103,6 +112,7 @@ int all(int argument) {
     size_t len = observe_traceparent(traceparent) + observe_baggage(baggage, sizeof baggage);
 #ifdef OBSERVE_PRINTF_
     observe_logf(OBSERVE_INFO, "%d of %s", argument, "all");
+    report("%d again", argument);
 #endif
     observe_span_end(inner);
     return (int)len;

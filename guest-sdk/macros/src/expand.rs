@@ -5,78 +5,106 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{AttrStyle, Expr, Ident, ItemFn, ReturnType, Type, parse_quote};
+use syn::{AttrStyle, Expr, Ident, ItemFn, ReturnType, Stmt, Type, parse_quote};
 
 use crate::fields::{Field, Value};
 use crate::parse::{Arguments, Format, Function};
+use crate::tail;
 
-pub(crate) fn instrument(arguments: &Arguments, function: Function) -> TokenStream {
-    let begin = begin(arguments, &function);
-    let ItemFn { attrs, vis, sig, block } = function.item;
+pub(crate) fn instrument(arguments: &Arguments, mut function: Function) -> TokenStream {
+    let returned = tail::future(&mut function.item.block).map(std::mem::take);
+    let future = function.item.sig.asyncness.is_some() || returned.is_some();
+    let begin = begin(arguments, &function, future);
+    let ItemFn { attrs, vis, sig, mut block } = function.item;
+    let report = report(arguments);
+    let body = if let Some(statements) = returned {
+        let body = awaited(None, &statements, report);
+        if let Some(block) = tail::future(&mut block) {
+            *block = parse_quote! {
+                let __observe_span = #begin;
+                #body
+            };
+        }
+        let statements = block.stmts;
+        quote!(#(#statements)*)
+    } else {
+        let statements = block.stmts;
+        let body = if future {
+            awaited(Some(&sig.output), &statements, report)
+        } else if report.is_some() {
+            called(&sig.output, &statements, report)
+        } else {
+            quote!(#(#statements)*)
+        };
+        quote! {
+            let __observe_span = #begin;
+            #body
+        }
+    };
     // Attributes that stood inside the body stay there. The statements go in without
     // their braces, which would be unnecessary around a single one.
     let (inner, outer): (Vec<_>, Vec<_>) =
         attrs.into_iter().partition(|attr| matches!(attr.style, AttrStyle::Inner(_)));
-    let statements = block.stmts;
-    let report = report(arguments);
-    let body = if sig.asyncness.is_some() {
-        let expected = match &sig.output {
-            ReturnType::Default => None,
-            ReturnType::Type(_, output) if matches!(**output, Type::Never(_)) => None,
-            ReturnType::Type(_, output) => {
-                let output = named(output);
-                // Tells the compiler what the block returns, as a signature would.
-                Some(quote! {
-                    if let ::core::option::Option::Some(__observe_value) =
-                        ::observe::__private::returns::<#output>()
-                    {
-                        return __observe_value;
-                    }
-                })
-            }
-        };
-        let call = quote! {
-            ::observe::__private::within(&__observe_span, async move {
-                #expected
-                #(#statements)*
-            })
-            .await
-        };
-        reported(&call, report)
-    } else if report.is_some() {
-        let output = match &sig.output {
-            ReturnType::Default => None,
-            ReturnType::Type(arrow, output) => {
-                let output = named(output);
-                Some(quote!(#arrow #output))
-            }
-        };
-        // The closure is where early returns go.
-        let call = quote! {
-            ::observe::__private::call(move || #output { #(#statements)* })
-        };
-        reported(&call, report)
-    } else {
-        quote!(#(#statements)*)
-    };
     quote! {
         #(#outer)*
         #vis #sig {
             #(#inner)*
-            let __observe_span = #begin;
             #body
         }
     }
 }
 
-/// The span, begun with its fields.
-fn begin(arguments: &Arguments, function: &Function) -> TokenStream {
-    let signature = &function.item.sig;
-    let span = match signature.asyncness {
-        Some(_) => quote!(::observe::DetachedSpan),
-        None => quote!(::observe::Span),
+/// The body of something asynchronous, within the span.
+fn awaited(
+    output: Option<&ReturnType>,
+    statements: &[Stmt],
+    report: Option<TokenStream>,
+) -> TokenStream {
+    let expected = match output {
+        Some(ReturnType::Type(_, output)) if !matches!(**output, Type::Never(_)) => {
+            let output = named(output);
+            // Tells the compiler what the block returns, as a signature would.
+            Some(quote! {
+                if let ::core::option::Option::Some(__observe_value) =
+                    ::observe::__private::returns::<#output>()
+                {
+                    return __observe_value;
+                }
+            })
+        }
+        _ => None,
     };
-    let parent = signature.asyncness.map(|_| quote!(::observe::Parent::CURRENT,));
+    let call = quote! {
+        ::observe::__private::within(&__observe_span, async move {
+            #expected
+            #(#statements)*
+        })
+        .await
+    };
+    reported(&call, report)
+}
+
+/// A body that returns to what reports its result.
+fn called(output: &ReturnType, statements: &[Stmt], report: Option<TokenStream>) -> TokenStream {
+    let output = match output {
+        ReturnType::Default => None,
+        ReturnType::Type(arrow, output) => {
+            let output = named(output);
+            Some(quote!(#arrow #output))
+        }
+    };
+    // The closure is where early returns go.
+    let call = quote! {
+        ::observe::__private::call(move || #output { #(#statements)* })
+    };
+    reported(&call, report)
+}
+
+/// The span, begun with its fields.
+fn begin(arguments: &Arguments, function: &Function, future: bool) -> TokenStream {
+    let signature = &function.item.sig;
+    let span = if future { quote!(::observe::DetachedSpan) } else { quote!(::observe::Span) };
+    let parent = future.then(|| quote!(::observe::Parent::CURRENT,));
     let kind = arguments.kind.clone().unwrap_or_else(|| format_ident!("Internal"));
     let name = match &arguments.name {
         Some(name) => quote!(#name),

@@ -5,6 +5,7 @@ mod expand;
 mod fields;
 mod nearest;
 mod parse;
+mod tail;
 
 use proc_macro::TokenStream;
 

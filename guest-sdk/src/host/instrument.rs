@@ -150,3 +150,22 @@ impl<'a> Record<'a> {
         Self { value, ..Self::new(what, instrument.id().max(0), "", attributes) }
     }
 }
+
+/// On a machine of 32 bits a record has the form that it has in Wasm.
+#[cfg(all(test, target_pointer_width = "32"))]
+mod tests {
+    use super::{Attribute, Id, Record, record};
+    use crate::Severity;
+
+    #[test]
+    fn a_record_has_the_bytes_of_the_contract() {
+        let attributes = [Attribute::new("a", 1), Attribute::new("b", 2)];
+        let text = "text";
+        let record = Record::log(Id::CURRENT, Severity::Warn, text, &attributes);
+        // SAFETY: all bytes are initialized, which is what Miri looks at here.
+        let words: [u32; record::SIZE / 4] = unsafe { core::mem::transmute(record) };
+        let text = u32::try_from(text.as_ptr().addr()).expect("32 bits");
+        let address = u32::try_from(attributes.as_ptr().addr()).expect("32 bits");
+        assert_eq!(words, [record::LOG, i32::MAX as u32, text, 4, address, 2, 13, 0]);
+    }
+}

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 
 use observe_abi::guest;
-use observe_collector::event::{Attribute, LogRecord, Severity, SpanNumber};
+use observe_collector::event::{Attribute, LogRecord, Severity};
 
 use super::{Rules, Said};
+use crate::clock::Ticks;
 use crate::recorder::Inner;
 use crate::records::Records;
 
 impl Inner {
     /// The guest logs a text, given as UTF-8. `None` is a level that nobody knows.
     pub(crate) fn guest_log(&mut self, severity: Option<Severity>, body: Option<&[u8]>) {
-        self.guest_record(guest::CURRENT, severity, body, &Records::NONE);
+        self.guest_record(guest::CURRENT, severity, body, &Records::NONE, self.now());
     }
 
     /// The guest logs a text with attributes, tied to a span.
@@ -22,7 +23,11 @@ impl Inner {
         severity: Option<Severity>,
         body: Option<&[u8]>,
         attributes: &Records<'_>,
+        now: Ticks,
     ) {
+        if severity.is_some_and(|severity| severity < self.shared.min_severity) {
+            return;
+        }
         if !self.may_speak() {
             return;
         }
@@ -48,27 +53,24 @@ impl Inner {
             self.lost.too_many += 1;
             return;
         };
-        let severity = severity.unwrap_or(Severity::Info);
-        self.write_log(span, severity, body, said.attributes, said.dropped);
+        let Some(trace) = &mut self.trace else { return };
+        trace.add_log(LogRecord {
+            time_unix_nanos: trace.scale.unix_nanos(now),
+            span,
+            severity: severity.unwrap_or(Severity::Info),
+            body,
+            attributes: said.attributes,
+            dropped_attributes: said.dropped,
+        });
     }
 
     /// Logs, tied to the innermost span.
     pub(crate) fn log(&mut self, severity: Severity, body: String, attributes: Vec<Attribute>) {
-        match self.number_open() {
-            Ok(span) => self.write_log(span, severity, body, attributes, 0),
-            Err(_) => self.lost.too_many += 1,
-        }
-    }
-
-    fn write_log(
-        &mut self,
-        span: Option<SpanNumber>,
-        severity: Severity,
-        body: String,
-        attributes: Vec<Attribute>,
-        dropped_attributes: u32,
-    ) {
         let now = self.now();
+        let Ok(span) = self.number_open() else {
+            self.lost.too_many += 1;
+            return;
+        };
         let Some(trace) = &mut self.trace else { return };
         let time_unix_nanos = trace.scale.unix_nanos(now);
         trace.add_log(LogRecord {
@@ -77,7 +79,7 @@ impl Inner {
             severity,
             body,
             attributes,
-            dropped_attributes,
+            dropped_attributes: 0,
         });
     }
 }

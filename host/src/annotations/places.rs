@@ -13,6 +13,8 @@ use crate::spans::TooMany;
 pub(crate) enum Place {
     /// At this place of the stack.
     Frame(usize),
+    /// With the detached span of this handle.
+    Detached(i32),
 }
 
 impl Inner {
@@ -21,12 +23,26 @@ impl Inner {
     pub(super) fn place_of(&mut self, span: i32) -> Option<Place> {
         let place = match span {
             0 => return None,
-            guest::CURRENT => self.stack.len().checked_sub(1).map(Place::Frame),
+            guest::CURRENT => self.current(),
             ..0 => self.scoped(Token::from_guest(span)),
-            _ => None,
+            _ => self.detached.is_open(span).then_some(Place::Detached(span)),
         };
         self.lost.unknown_spans += u64::from(place.is_none());
         place
+    }
+
+    /// The innermost open span, be it a function's, the host's or the guest's own.
+    fn current(&self) -> Option<Place> {
+        let (frame, below) = self.stack.split_last()?;
+        Some(frame.entered().map_or(Place::Frame(below.len()), Place::Detached))
+    }
+
+    /// What is said of the innermost open span.
+    pub(crate) fn current_extra(&mut self) -> Option<&mut Extra> {
+        match self.current()? {
+            Place::Frame(_) => self.extra(),
+            Place::Detached(span) => self.detached.extra(span),
+        }
     }
 
     /// The scoped span of a token.
@@ -43,6 +59,7 @@ impl Inner {
                 let at = self.extra_at(depth)?;
                 self.extras.get_mut(at)?
             }
+            Place::Detached(span) => self.detached.extra(span)?,
         };
         Some((extra, Rules::new(&self.shared, &mut self.lost, &mut self.guarded)))
     }
@@ -61,6 +78,7 @@ impl Inner {
     pub(super) fn number_of(&mut self, place: Place) -> Result<Option<SpanNumber>, TooMany> {
         match place {
             Place::Frame(depth) => self.number_up_to(depth + 1),
+            Place::Detached(span) => Ok(self.detached.refer(span)),
         }
     }
 }

@@ -7,6 +7,7 @@ use observe_collector::event::{SpanEvent, SpanKind, SpanLink, Status};
 use observe_collector::propagation::RemoteContext;
 
 use super::{Rules, Said};
+use crate::clock::Ticks;
 use crate::frame::{Extra, Kind};
 use crate::recorder::Inner;
 use crate::records::Records;
@@ -25,12 +26,7 @@ impl Inner {
     ) -> i32 {
         let Some(row) = self.begin(name) else { return 0 };
         let kind = self.kind(kind);
-        let mut said = Said::default();
-        if attributes.count() > 0 {
-            let may = self.may_say(attributes.within_reach());
-            let mut rules = Rules::new(&self.shared, &mut self.lost, &mut self.guarded);
-            said.read(&mut rules, attributes, may);
-        }
+        let said = self.said(attributes);
         let held = said.bytes;
         let token = self.open_named(Kind::Guest, row);
         match self.extras.last_mut() {
@@ -40,13 +36,24 @@ impl Inner {
         token
     }
 
+    /// What the guest says of a span that it begins.
+    pub(super) fn said(&mut self, attributes: &Records<'_>) -> Said {
+        let mut said = Said::default();
+        if attributes.count() > 0 {
+            let may = self.may_say(attributes.within_reach());
+            let mut rules = Rules::new(&self.shared, &mut self.lost, &mut self.guarded);
+            said.read(&mut rules, attributes, may);
+        }
+        said
+    }
+
     /// The guest begins a span of which it says no more than a name.
     pub(crate) fn begin_named(&mut self, kind: Kind, name: Option<&[u8]>) -> i32 {
         self.begin(name).map_or(0, |row| self.open_named(kind, row))
     }
 
     /// Where a span is counted that the guest wants to begin; `None` if it must not.
-    fn begin(&mut self, name: Option<&[u8]>) -> Option<RowId> {
+    pub(super) fn begin(&mut self, name: Option<&[u8]>) -> Option<RowId> {
         if !self.may_speak() {
             return None;
         }
@@ -74,7 +81,7 @@ impl Inner {
         token.to_guest()
     }
 
-    fn kind(&mut self, kind: i32) -> SpanKind {
+    pub(super) fn kind(&mut self, kind: i32) -> SpanKind {
         match kind {
             guest::kind::INTERNAL => SpanKind::Internal,
             guest::kind::SERVER => SpanKind::Server,
@@ -100,13 +107,18 @@ impl Inner {
     }
 
     /// Something happens within a span.
-    pub(crate) fn span_event(&mut self, span: i32, name: Option<&[u8]>, attributes: &Records<'_>) {
+    pub(crate) fn span_event(
+        &mut self,
+        span: i32,
+        name: Option<&[u8]>,
+        attributes: &Records<'_>,
+        now: Ticks,
+    ) {
         if !self.may_speak() {
             return;
         }
         let may = self.may_say(attributes.within_reach());
         let Some(place) = self.place_of(span) else { return };
-        let now = self.now();
         let Some(trace) = &self.trace else { return };
         let time_unix_nanos = trace.scale.unix_nanos(now);
         let Some((extra, mut rules)) = self.said_at(place) else { return };

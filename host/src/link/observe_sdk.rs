@@ -4,12 +4,13 @@ use observe_abi::dylibso;
 use wasmtime::{Caller, Linker, Trap, WasmTy};
 
 use super::ours::{attend, rearm};
-use super::{Imports, memory_of, with_memory};
+use super::{Imports, memory_of, say, tell};
 use crate::Error;
 use crate::frame::Kind;
 use crate::observe_sdk::{settle, severity};
 use crate::recorder::{Inner, Recorder};
 use crate::records::bytes;
+use crate::strict::Import;
 
 pub(super) fn add_hooks<T: 'static>(
     linker: &mut Linker<T>,
@@ -74,42 +75,36 @@ pub(super) fn add_api<T: 'static>(
 /// Adds the functions by which a guest speaks for itself, with addresses of one type.
 fn add_api_at<T: 'static, Address: WasmTy + Into<u64>>(
     mut imports: Imports<'_, T>,
-    [span_enter, span_exit, span_tags, metric, log]: [&str; 5],
+    names: [&'static str; 5],
     recorder: impl Fn(&mut T) -> &mut Recorder + Copy + Send + Sync + 'static,
 ) -> Result<(), Error> {
-    let with_text = move |caller: &mut Caller<'_, T>,
-                          at: Address,
-                          len: u32,
-                          work: &dyn Fn(&mut Inner, Option<&[u8]>)| {
-        with_memory(caller, recorder, |inner, memory| {
-            work(inner, bytes(memory, at.into(), len));
-        });
-    };
+    let [span_enter, span_exit, span_tags, metric, log] = names;
+    let [begin, end, tag, measure, write] = names.map(|name| Import(imports.module, name));
     imports.add(span_enter, move |mut caller: Caller<'_, T>, name: Address, len: u32| {
-        with_text(&mut caller, name, len, &|inner, name| {
-            inner.begin_named(Kind::Loose, name);
-        });
+        say(&mut caller, recorder, begin, |inner, memory| {
+            inner.begin_named(Kind::Loose, bytes(memory, name.into(), len));
+        })
     })?;
     imports.add(span_exit, move |mut caller: Caller<'_, T>| {
-        if let Some(inner) = recorder(caller.data_mut()).inner() {
-            inner.end_loose();
-        }
+        tell(&mut caller, recorder, end, Inner::end_loose)
     })?;
     imports.add(span_tags, move |mut caller: Caller<'_, T>, tags: Address, len: u32| {
-        with_text(&mut caller, tags, len, &Inner::guest_tags);
+        say(&mut caller, recorder, tag, |inner, memory| {
+            inner.guest_tags(bytes(memory, tags.into(), len));
+        })
     })?;
     imports.add(
         metric,
         move |mut caller: Caller<'_, T>, format: u32, text: Address, len: u32| {
-            with_text(&mut caller, text, len, &|inner, text| match format {
-                dylibso::STATSD => inner.guest_metrics(text),
+            say(&mut caller, recorder, measure, |inner, memory| match format {
+                dylibso::STATSD => inner.guest_metrics(bytes(memory, text.into(), len)),
                 _ => inner.lost.malformed_metrics += 1,
-            });
+            })
         },
     )?;
     imports.add(log, move |mut caller: Caller<'_, T>, level: u32, text: Address, len: u32| {
-        with_text(&mut caller, text, len, &|inner, text| {
-            inner.guest_log(severity(level), text);
-        });
+        say(&mut caller, recorder, write, |inner, memory| {
+            inner.guest_log(severity(level), bytes(memory, text.into(), len));
+        })
     })
 }

@@ -1,169 +1,11 @@
 //! What guests say of themselves through `observe:guest@2`.
 
-use std::fmt::Write as _;
-use std::time::Duration;
-
 use observe_abi::guest::{self, attribute, kind, status};
 use observe_collector::event::{Array, Attribute, Severity, SpanKind, Status, Value};
-use observe_host::{Builder, Lost, Quotas, Redaction, Report, TraceOptions};
+use observe_host::{Lost, Quotas, Redaction};
 
-use crate::guest::{Guest, Kept, module, observer, row, span};
-
-/// All that there is to import.
-const IMPORTS: &str = r#"
-    (import "observe:guest@2" "interest" (func $interest (result i32)))
-    (import "observe:guest@2" "span-begin"
-      (func $begin (param i32 i32 i32 i32 i32) (result i32)))
-    (import "observe:guest@2" "span-end" (func $end (param i32)))
-    (import "observe:guest@2" "span-open"
-      (func $open (param i32 i32 i32 i32 i32 i32) (result i32)))
-    (import "observe:guest@2" "span-enter" (func $enter (param i32)))
-    (import "observe:guest@2" "span-exit" (func $exit (param i32)))
-    (import "observe:guest@2" "span-close" (func $close (param i32)))
-    (import "observe:guest@2" "span-attributes" (func $attributes (param i32 i32 i32)))
-    (import "observe:guest@2" "span-event" (func $event (param i32 i32 i32 i32 i32)))
-    (import "observe:guest@2" "span-status" (func $status (param i32 i32 i32 i32)))
-    (import "observe:guest@2" "span-link" (func $link (param i32 i32 i32 i32 i32)))
-    (import "observe:guest@2" "log" (func $log (param i32 i32 i32 i32 i32 i32)))
-    (import "observe:guest@2" "instrument"
-      (func $instrument (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
-    (import "observe:guest@2" "record-i64" (func $record_i64 (param i32 i64 i32 i32)))
-    (import "observe:guest@2" "record-f64" (func $record_f64 (param i32 f64 i32 i32)))
-    (import "observe:guest@2" "context" (func $context (param i32 i32) (result i32)))
-    (import "observe:guest@2" "baggage" (func $baggage (param i32 i32) (result i32)))
-    (import "observe:guest@2" "submit" (func $submit (param i32 i32)))
-    (import "host" "try" (func $try (param i32) (result i32)))"#;
-
-/// What a guest has in its memory, and its functions.
-#[derive(Default)]
-pub(crate) struct Script {
-    data: Vec<u8>,
-    functions: String,
-}
-
-/// The value of an attribute, as a guest gives it.
-pub(crate) enum Given<'a> {
-    String(&'a str),
-    Bool(bool),
-    I64(i64),
-    F64(f64),
-    Bytes(&'a [u8]),
-    Strings(&'a [&'a str]),
-    Bools(&'a [bool]),
-    I64s(&'a [i64]),
-    F64s(&'a [f64]),
-}
-
-/// In place of a span: the innermost open one.
-pub(crate) const CURRENT: &str = "(i32.const 0x7fffffff)";
-
-impl Script {
-    pub(crate) fn place(&mut self, bytes: impl AsRef<[u8]>) -> (usize, usize) {
-        let at = self.data.len();
-        self.data.extend(bytes.as_ref());
-        (at, bytes.as_ref().len())
-    }
-
-    /// The two arguments of a text.
-    pub(crate) fn text(&mut self, text: impl AsRef<[u8]>) -> String {
-        let (at, len) = self.place(text);
-        format!("(i32.const {at}) (i32.const {len})")
-    }
-
-    /// The two arguments of attributes.
-    pub(crate) fn attributes(&mut self, attributes: &[(&str, Given<'_>)]) -> String {
-        let records: Vec<u8> =
-            attributes.iter().flat_map(|(key, value)| self.record(key, value)).collect();
-        let (at, _) = self.place(records);
-        format!("(i32.const {at}) (i32.const {})", attributes.len())
-    }
-
-    fn record(&mut self, key: &str, value: &Given<'_>) -> Vec<u8> {
-        let key = self.place(key);
-        let (kind, len, value) = match value {
-            Given::String(text) => self.pointed(attribute::STRING, text.len(), text.as_bytes()),
-            Given::Bytes(bytes) => self.pointed(attribute::BYTES, bytes.len(), bytes),
-            Given::Bool(value) => (attribute::BOOL, 0, u64::from(*value)),
-            Given::I64(value) => (attribute::I64, 0, value.cast_unsigned()),
-            Given::F64(value) => (attribute::F64, 0, value.to_bits()),
-            Given::Bools(values) => {
-                let bytes: Vec<u8> = values.iter().map(|&value| u8::from(value)).collect();
-                self.pointed(attribute::BOOLS, values.len(), &bytes)
-            }
-            Given::I64s(values) => {
-                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                self.pointed(attribute::I64S, values.len(), &bytes)
-            }
-            Given::F64s(values) => {
-                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                self.pointed(attribute::F64S, values.len(), &bytes)
-            }
-            Given::Strings(texts) => {
-                let texts: Vec<_> = texts.iter().map(|text| self.place(text)).collect();
-                let bytes: Vec<u8> =
-                    texts.into_iter().flat_map(|(at, len)| words(&[at, len])).collect();
-                self.pointed(attribute::STRINGS, bytes.len() / 8, &bytes)
-            }
-        };
-        let mut record = words(&[key.0, key.1, kind as usize, len]);
-        record.extend(value.to_le_bytes());
-        record
-    }
-
-    fn pointed(&mut self, kind: u32, len: usize, bytes: &[u8]) -> (u32, usize, u64) {
-        (kind, len, self.place(bytes).0 as u64)
-    }
-
-    /// Adds a function with a local `$s`.
-    pub(crate) fn function(mut self, head: &str, body: &str) -> Self {
-        writeln!(self.functions, "(func {head} (local $s i32) {body})").expect("room");
-        self
-    }
-
-    pub(crate) fn wat(&self) -> String {
-        let data: String = self.data.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let Script { functions, .. } = self;
-        format!(
-            r#"(module {IMPORTS}
-                 (memory (export "memory") 16)
-                 (data (i32.const 0) "{data}")
-                 (tag $e)
-                 {functions})"#
-        )
-    }
-
-    pub(crate) fn with(&self, builder: Builder) -> (Guest, Report, Kept) {
-        let mut guest = Guest::of(module(&self.wat()).expect("valid"), builder);
-        let report = guest.trace("go", TraceOptions::new("root").min_duration(Duration::ZERO));
-        let arrived = guest.arrived();
-        (guest, report, arrived)
-    }
-
-    /// What comes of `go`.
-    pub(crate) fn run(&self) -> (Report, Kept) {
-        let (_, report, arrived) = self.with(observer());
-        (report, arrived)
-    }
-}
-
-fn words(words: &[usize]) -> Vec<u8> {
-    words.iter().flat_map(|&word| (word as u32).to_le_bytes()).collect()
-}
-
-/// A guest of which `go` does what is said with a script, in a span `s`.
-fn within_span(say: impl FnOnce(&mut Script) -> String) -> Script {
-    let mut script = Script::default();
-    let name = script.text("s");
-    let body = say(&mut script);
-    let begin =
-        format!("(local.set $s (call $begin (i32.const 1) {name} (i32.const 0) (i32.const 0)))");
-    script.function(r#"$go (export "go")"#, &format!("{begin} {body} (call $end (local.get $s))"))
-}
-
-#[track_caller]
-fn assert_lost(report: &Report, count: u64, expected: u64) {
-    assert_eq!((count, report.lost.total()), (expected, expected), "{}", report.lost);
-}
+use crate::guest::{Guest, observer, row, span};
+use crate::script::{CURRENT, Given, NONE, Script, assert_lost, within_span, words};
 
 #[test]
 fn attributes_of_each_type_arrive_as_they_are() {
@@ -209,12 +51,11 @@ fn attributes_are_of_the_span_that_is_meant_and_the_last_stays() {
     let (outer, inner) = (script.text("outer"), script.text("inner"));
     let first = script.attributes(&[("k", Given::I64(1)), ("n", Given::I64(1))]);
     let second = script.attributes(&[("k", Given::String("two"))]);
-    let none = "(i32.const 0) (i32.const 0)";
     let body = format!(
         "(call $attributes {CURRENT} {first})
          (call $attributes {CURRENT} {second})
          (local.set $s (call $begin (i32.const 3) {outer} {first}))
-         (drop (call $begin (i32.const 5) {inner} {none}))
+         (drop (call $begin (i32.const 5) {inner} {NONE}))
          (call $attributes (local.get $s) {second})
          (call $attributes {CURRENT} {first})
          (call $attributes (i32.const 0) {first})
@@ -291,11 +132,10 @@ fn logs_are_tied_to_the_span_that_is_meant() {
         let (outer, inner, body) =
             (script.text("outer"), script.text("inner"), script.text("order accepted"));
         let order = script.attributes(&[("order.id", Given::I64(42))]);
-        let none = "(i32.const 0) (i32.const 0)";
         format!(
-            "(drop (call $begin (i32.const 1) {inner} {none}))
+            "(drop (call $begin (i32.const 1) {inner} {NONE}))
              (call $log {CURRENT} (i32.const 9) {body} {order})
-             (call $log (local.get $s) (i32.const 20) {outer} {none})"
+             (call $log (local.get $s) (i32.const 20) {outer} {NONE})"
         )
     });
     let (report, arrived) = script.run();
@@ -312,7 +152,6 @@ fn logs_are_tied_to_the_span_that_is_meant() {
 #[test]
 fn what_is_out_of_reach_is_counted() {
     let far = "(i32.const 0xfffffff0)";
-    let none = "(i32.const 0) (i32.const 0)";
     let script = within_span(|script| {
         let key = script.text("k");
         let (text, to) = (script.text("x"), script.text("00-00"));
@@ -329,15 +168,15 @@ fn what_is_out_of_reach_is_counted() {
             record(attribute::STRINGS, 1, 0x00ff_ffff_0000),
         ];
         format!(
-            "(drop (call $begin (i32.const 1) {far} (i32.const 99) {none}))
+            "(drop (call $begin (i32.const 1) {far} (i32.const 99) {NONE}))
              (call $attributes {CURRENT} {far} (i32.const 1))
              (call $attributes {CURRENT} (i32.const 0) (i32.const 0xffffffff))
-             (call $event {CURRENT} (i32.const 0) (i32.const -1) {none})
+             (call $event {CURRENT} (i32.const 0) (i32.const -1) {NONE})
              (call $event {CURRENT} {text} {far} (i32.const 1))
              (call $status {CURRENT} (i32.const 2) {far} (i32.const 99))
-             (call $link {CURRENT} {far} (i32.const 55) {none})
-             (call $link {CURRENT} {to} {none})
-             (call $log {CURRENT} (i32.const 9) {far} (i32.const 99) {none})
+             (call $link {CURRENT} {far} (i32.const 55) {NONE})
+             (call $link {CURRENT} {to} {NONE})
+             (call $log {CURRENT} (i32.const 9) {far} (i32.const 99) {NONE})
              {} {key}",
             records.join("\n")
         )
@@ -356,21 +195,20 @@ fn what_is_out_of_reach_is_counted() {
 
 #[test]
 fn what_nobody_knows_is_counted() {
-    let none = "(i32.const 0) (i32.const 0)";
     let script = within_span(|script| {
         let x = script.text("x");
         let (at, _) = script.place(words(&[0, 1, 77, 0, 0, 0]));
         let (empty, _) = script.place(words(&[0, 0, 1, 0, 0, 0]));
         format!(
-            "(call $end (call $begin (i32.const 77) {x} {none}))
+            "(call $end (call $begin (i32.const 77) {x} {NONE}))
              (call $attributes {CURRENT} (i32.const {at}) (i32.const 1))
              (call $attributes {CURRENT} (i32.const {empty}) (i32.const 1))
              (call $status {CURRENT} (i32.const 3) {x})
-             (call $log {CURRENT} (i32.const 25) {x} {none})
-             (call $log {CURRENT} (i32.const 0) {x} {none})
-             (call $event (i32.const -77) {x} {none})
-             (call $event (i32.const 77) {x} {none})
-             (call $log (i32.const -1) (i32.const 9) {x} {none})
+             (call $log {CURRENT} (i32.const 25) {x} {NONE})
+             (call $log {CURRENT} (i32.const 0) {x} {NONE})
+             (call $event (i32.const -77) {x} {NONE})
+             (call $event (i32.const 77) {x} {NONE})
+             (call $log (i32.const -1) (i32.const 9) {x} {NONE})
              (call $end (i32.const -5))"
         )
     });
@@ -476,11 +314,10 @@ fn a_guest_cannot_say_where_its_functions_are() {
 #[test]
 fn events_and_links_past_the_quota_are_counted_on_their_span() {
     let to = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let none = "(i32.const 0) (i32.const 0)";
     let script = within_span(|script| {
         let (name, to) = (script.text("e"), script.text(to));
-        let event = format!("(call $event {CURRENT} {name} {none})");
-        let link = format!("(call $link {CURRENT} {to} {none})");
+        let event = format!("(call $event {CURRENT} {name} {NONE})");
+        let link = format!("(call $link {CURRENT} {to} {NONE})");
         event.repeat(130) + &link.repeat(129)
     });
     let (report, arrived) = script.run();
@@ -494,14 +331,14 @@ fn events_and_links_past_the_quota_are_counted_on_their_span() {
 fn what_open_spans_hold_has_a_quota_and_is_given_back() {
     let script = within_span(|script| {
         let given = script.attributes(&[("k", Given::String("0123456789"))]);
-        let (name, none) = (script.text("e"), "(i32.const 0) (i32.const 0)");
+        let name = script.text("e");
         let inner = format!(
             "(call $attributes {CURRENT} {given})
              (call $attributes {CURRENT} {given})
              (call $event {CURRENT} {name} {given})
              (call $end (call $begin (i32.const 1) {name} {given}))"
         );
-        let begin = format!("(local.set $s (call $begin (i32.const 1) {name} {none}))");
+        let begin = format!("(local.set $s (call $begin (i32.const 1) {name} {NONE}))");
         format!(
             "(call $end (local.get $s)) {begin} {inner} (call $end (local.get $s)) {begin} {inner}"
         )
@@ -521,7 +358,6 @@ fn what_open_spans_hold_has_a_quota_and_is_given_back() {
 
 #[test]
 fn a_scoped_span_ends_with_its_function_however_that_ends() {
-    let none = "(i32.const 0) (i32.const 0)";
     for (how, failed) in [("(return)", false), ("(throw $e)", true), ("(unreachable)", true)] {
         let mut script = Script::default();
         let (left, after) = (script.text("left open"), script.text("after"));
@@ -529,7 +365,7 @@ fn a_scoped_span_ends_with_its_function_however_that_ends() {
         let careless = format!("(drop (call $begin (i32.const 1) {left} {given})) {how}");
         let go = format!(
             "(block $h (try_table (catch $e $h) (call $careless)))
-             (call $end (call $begin (i32.const 1) {after} {none}))"
+             (call $end (call $begin (i32.const 1) {after} {NONE}))"
         );
         let script = script.function("$careless", &careless).function(r#"(export "go")"#, &go);
         let (report, arrived) = script.run();
@@ -546,13 +382,13 @@ fn a_scoped_span_ends_with_its_function_however_that_ends() {
 fn nothing_is_said_outside_of_a_trace() {
     let script = within_span(|script| {
         let given = script.attributes(&[("k", Given::Bool(true))]);
-        let (name, none) = (script.text("e"), "(i32.const 0) (i32.const 0)");
+        let name = script.text("e");
         format!(
             "(if (local.get $s) (then (unreachable)))
              (call $attributes {CURRENT} {given})
              (call $event {CURRENT} {name} {given})
              (call $status {CURRENT} (i32.const 2) {name})
-             (call $log {CURRENT} (i32.const 9) {name} {none})"
+             (call $log {CURRENT} (i32.const 9) {name} {NONE})"
         )
     });
     let mut guest = Guest::new(&script.wat());

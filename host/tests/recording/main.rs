@@ -4,6 +4,7 @@ mod annotations;
 mod boundary;
 mod compat;
 mod counts;
+mod detached;
 mod failure;
 mod field;
 mod guest;
@@ -12,7 +13,9 @@ mod hostile;
 mod load;
 mod quotas;
 mod sampling;
+mod script;
 mod scripted;
+mod strict;
 mod tenants;
 mod waiting;
 

@@ -65,3 +65,48 @@ fn what_is_sent_keeps_to_the_limits_of_the_environment() {
     assert!(root["dropped_attributes_count"].as_u64() > Some(1), "{root}");
     assert!(shown.contains("─ vowels::main\n"), "{shown}");
 }
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
+
+fn under(flags: &str) -> String {
+    format!("00-{TRACE}-{PARENT}-{flags}")
+}
+
+#[test]
+fn a_run_stands_under_the_span_that_the_environment_names() {
+    let (_, shown, spans, _) = run(&[], &[("TRACEPARENT", &under("01"))]);
+    assert!(shown.contains(&format!("trace {TRACE}: ")), "{shown}");
+    assert!(spans.iter().all(|span| span["trace_id"]["hex"] == TRACE));
+    let root = spans.iter().find(|span| span["name"] == "run vowels.wasm").expect("a root");
+    assert_eq!(root["parent_span_id"]["hex"], PARENT);
+    // Whoever says which contexts are read says so of these, too.
+    let variables = [("TRACEPARENT", under("01")), ("OTEL_PROPAGATORS", "none".to_owned())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (_, shown, ..) = run(&[], &variables);
+    assert!(!shown.contains(TRACE), "{shown}");
+}
+
+#[test]
+fn a_parent_that_is_none_is_said_and_left_out() {
+    let (_, shown, spans, _) = run(&["--quiet"], &[("TRACEPARENT", "00-4bf92f\u{1b}")]);
+    let expected = "observe: TRACEPARENT: `00-4bf92f\\u{1b}` is no traceparent: expected \
+                    `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`; the trace has no parent\n";
+    assert_eq!(shown, expected);
+    let root = spans.iter().find(|span| span["name"] == "run vowels.wasm").expect("a root");
+    assert_eq!(root["parent_span_id"]["hex"], "");
+}
+
+#[test]
+fn what_the_parent_leaves_out_is_shown_and_not_sent() {
+    let (url, shown, spans, _) = run(&[], &[("TRACEPARENT", &under("00"))]);
+    assert!(spans.is_empty(), "{spans:?}");
+    assert!(shown.contains("─ vowels::main\n"), "the tree is whole: {shown}");
+    let by = "spans left out by TRACEPARENT, which is not sampled\n";
+    assert!(shown.contains(&url) && shown.contains(by), "{shown}");
+    // A sampler that asks no parent keeps it.
+    let variables = [("TRACEPARENT", under("00")), ("OTEL_TRACES_SAMPLER", "always_on".to_owned())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (_, _, spans, _) = run(&[], &variables);
+    assert!(!spans.is_empty());
+}

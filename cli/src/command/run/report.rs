@@ -4,16 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use console::Term;
+use observe_collector::event::Metric;
 use observe_collector::{Counts, Report as Delivery, Signal};
 use observe_host::{Failure, FunctionRow, Report};
 
 use super::Trace;
 use crate::command::queue;
 use crate::input::Input;
+use crate::view::records::Records;
 use crate::view::text::{clean, say};
 use crate::view::tree::CallTree;
 use crate::view::units::{count, duration, plural};
-use crate::view::{memory, table};
+use crate::view::{memory, metrics, table};
 
 /// Frames of a backtrace that are shown at its top, and at its bottom.
 const FRAMES: usize = 16;
@@ -23,12 +25,16 @@ pub(super) struct Shown<'a> {
     pub(super) input: &'a Input,
     pub(super) coverage: &'a str,
     pub(super) tree: &'a CallTree,
+    pub(super) records: &'a Records,
+    pub(super) metrics: &'a [Metric],
     pub(super) trace: Trace,
     pub(super) top: usize,
     pub(super) min_duration: Duration,
     pub(super) failure: Option<&'a Failure>,
     pub(super) told: Option<&'a Report>,
     pub(super) delivery: &'a Delivery,
+    /// What left out those spans that the sampler did.
+    pub(super) left_out_by: &'static str,
     /// Where each signal goes that is sent.
     pub(super) endpoints: &'a [(Signal, String)],
     /// Where what was not delivered is kept, and the backend's URL if it was an option.
@@ -76,6 +82,8 @@ impl Shown<'_> {
             *text += &table::render(&told.functions, self.top, width, self.trace != Trace::All);
         }
         *text += &memory::render(told);
+        *text += &self.records.render(self.failure, width);
+        *text += &metrics::render(self.metrics, self.top, width);
         *text += &format!("\n{}\n", self.coverage);
         *text += &format!("trace {}: {}", told.trace_id, plural(told.spans, "span"));
         if self.trace != Trace::All {
@@ -104,7 +112,8 @@ impl Shown<'_> {
                 if *signal == Signal::Traces && left_out > 0 {
                     if !quiet {
                         let spans = plural(left_out, "span");
-                        *text += &format!("{endpoint}: {spans} left out by OTEL_TRACES_SAMPLER\n");
+                        let by = self.left_out_by;
+                        *text += &format!("{endpoint}: {spans} left out by {by}\n");
                     }
                     // Earlier runs may have left some to send.
                     if counts.accepted == 0 {

@@ -26,6 +26,10 @@ pub(super) enum How {
     File {
         what: &'static str,
     },
+    /// Read by the program `observe`; the further tests look for its effect.
+    Program {
+        what: &'static str,
+    },
     Ignored {
         why: &'static str,
     },
@@ -77,6 +81,10 @@ const fn given(
     How::Honoured { what, with, set, shows, bad }
 }
 
+const fn program(what: &'static str) -> How {
+    How::Program { what }
+}
+
 const fn ignored(why: &'static str) -> How {
     How::Ignored { why }
 }
@@ -125,6 +133,20 @@ const GENERAL: &[Variable] = variables! {
     "OTEL_CONFIG_FILE", "none", false,
         How::Refused { why: "no configuration file is read, and with one the other variables would not count" };
     "OTEL_EXPERIMENTAL_CONFIG_FILE", "none", false, How::Refused { why: "as above" };
+};
+
+/// "Environment Variables as Context Propagation Carriers".
+const CONTEXT: &[Variable] = variables! {
+    "TRACEPARENT", "none", false,
+        program("by `observe run`: the span under which its trace stands. One that cannot be read is said and left \
+            out, as with a request: whoever set it is another program. If it is not sampled, the trace is \
+            shown and not sent"),
+        ["a_run_stands_under_the_span_that_the_environment_names", "a_parent_that_is_none_is_said_and_left_out",
+            "what_the_parent_leaves_out_is_shown_and_not_sent"];
+    "TRACESTATE", "none", false, ignored("the host keeps none");
+    "BAGGAGE", "none", false,
+        program("by `observe run`: what a guest gets from `baggage`"),
+        ["the_environment_tells_the_parent_and_the_baggage", "a_mistake_is_said_and_left_out"];
 };
 
 const BATCHES: &[Variable] = variables! {
@@ -267,6 +289,7 @@ const OTLP: &[Variable] = variables! {
 /// All of them.
 pub(super) const SECTIONS: &[(&str, &[Variable])] = &[
     ("General", GENERAL),
+    ("The context of a run", CONTEXT),
     ("Batches of spans and log records", BATCHES),
     ("Limits", LIMITS),
     ("Which exporters", EXPORTERS),

@@ -6,6 +6,13 @@ use crate::host::{self, Id};
 use crate::{Attribute, SpanRef, Text};
 
 /// How severe a log record is: numbers of the OpenTelemetry logs data model.
+///
+/// ```
+/// use observe::Severity;
+///
+/// assert!(Severity::Warn > Severity::Info);
+/// observe::log(Severity::Warn, "slow card", &[]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum Severity {
@@ -38,9 +45,20 @@ pub fn log(severity: Severity, body: &str, attributes: &[Attribute<'_>]) {
 }
 
 /// How many bytes of the text of a log macro are kept.
+///
+/// ```
+/// let said = observe::native::capture();
+/// let long = "x".repeat(observe::MAX_MESSAGE + 1);
+/// observe::info!("{long}");
+/// assert!(said.text().ends_with(" log.cut_bytes=1\n"));
+/// ```
 pub const MAX_MESSAGE: usize = 1024;
 
-/// The key of the attribute that tells how many bytes of a message were cut.
+/// The key of the attribute that tells how many bytes of a message were cut: see [`MAX_MESSAGE`].
+///
+/// ```
+/// assert_eq!(observe::CUT_BYTES, "log.cut_bytes");
+/// ```
 pub const CUT_BYTES: &str = "log.cut_bytes";
 
 /// For the macros. `attributes` has one at its end that is for what was cut.
