@@ -30,7 +30,7 @@
 //! [`remove`] takes the hooks out again.
 //!
 //! The files stand in the order in which the data flows: `parse`, `scan`, `names`, `owner`,
-//! `source` and `calls` analyse, `select`, `growth`, `allocations` and `plan` decide, which
+//! `source`, `calls` and `wrappers` analyse, `select`, `growth`, `allocations` and `plan` decide, which
 //! `coverage` sums up, and `body`, `imports`, `layout`, `added`, `change`, `custom`, `dwarf`,
 //! `source_map`, `companion`, `build_id` and `rewrite` write, which `remove` undoes.
 
@@ -62,6 +62,7 @@ mod source;
 mod source_map;
 mod telling;
 mod warning;
+mod wrappers;
 
 pub use allocations::Allocator;
 pub use companion::{Companion, Companions};

@@ -9,6 +9,7 @@ use regex::{Regex, RegexBuilder};
 use crate::parse::{FuncIndex, Function, Module};
 use crate::scan::Body;
 use crate::source::Sources;
+use crate::wrappers::Wrappers;
 use crate::{Error, calls, owner, telling};
 
 /// The size from which a function is hooked by default, in instructions.
@@ -33,12 +34,15 @@ const MAX_GLOB: usize = observe_abi::map::MAX_STRING;
 ///    matches none of them is left out.
 /// 3. *Depth*: with [`max_depth`](Self::max_depth), a function that is further from what
 ///    the host can call is left out.
-/// 4. *Cost*: what is exported, is the start function, calls an imported function, grows a
-///    memory or a table, or has a loop, is hooked. Any other function is left out under
+/// 4. *Wrappers*: a function that begins a span of the guest's own and leaves it to its caller to
+///    end, or ends one that a caller began, is left out. A span ends with the hooked function in
+///    which it began, which must not be this one.
+/// 5. *Cost*: what is exported, is the start function, calls an imported function that is no
+///    annotation, grows a memory or a table, or has a loop, is hooked. Any other function is left out under
 ///    [`min_instructions`](Self::min_instructions), or altogether with
 ///    [`loops`](Self::loops). Where there are includes and neither was set, it is hooked
 ///    whatever its size.
-/// 5. *Growth*: of the functions that are hooked for nothing but their size, the smallest
+/// 6. *Growth*: of the functions that are hooked for nothing but their size, the smallest
 ///    are left out until the module is expected to grow by no more than
 ///    [`max_growth`](Self::max_growth), where that is set.
 ///
@@ -63,7 +67,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Every function, whatever its size.
+    /// Every function, whatever its size, but for wrappers of annotations.
     pub fn all() -> Self {
         Selection::default().min_instructions(0)
     }
@@ -216,16 +220,17 @@ impl Selection {
             module,
             sources,
             distances: self.max_depth.map(|limit| calls::distances(module, limit)),
+            wrappers: Wrappers::of(module),
             flattened: module.is_flattened(),
             tells: module.tells(),
         }
     }
 
     /// Whether a function tells more than its hooks cost, and why.
-    fn worth(&self, exported: bool, body: &Body<'_>) -> Result<Reason, Omission> {
+    fn worth(&self, exported: bool, calls_host: bool, body: &Body<'_>) -> Result<Reason, Omission> {
         if exported {
             Ok(Reason::Exported)
-        } else if body.calls_import {
+        } else if calls_host {
             Ok(Reason::CallsHost)
         } else if body.grows {
             Ok(Reason::Grows)
@@ -248,6 +253,7 @@ pub(crate) struct Judge<'a> {
     sources: &'a Sources,
     /// Where the rules ask for it: how far each function is from what the host calls.
     distances: Option<Vec<Option<u32>>>,
+    wrappers: Wrappers,
     flattened: bool,
     /// Whether the module has annotations.
     tells: bool,
@@ -313,8 +319,12 @@ impl Judge<'_> {
             let exports_only = selection.max_depth == Some(0);
             return Err(if exports_only { Omission::NotExported } else { Omission::TooDeep });
         }
+        if self.wrappers.contains(place) {
+            return Err(Omission::Wrapper);
+        }
         let exported = module.start == Some(index) || module.export_names(index).next().is_some();
-        let reason = selection.worth(exported, &function.body)?;
+        let calls_host = function.body.calls_import && !self.wrappers.only_annotates(place);
+        let reason = selection.worth(exported, calls_host, &function.body)?;
         Ok(if included { Reason::Included } else { reason })
     }
 }
@@ -367,7 +377,7 @@ pub enum Reason {
     Exported,
     /// It is imported.
     Imported,
-    /// It calls an imported function.
+    /// It calls an imported function that is no annotation.
     CallsHost,
     /// It grows a memory or a table.
     Grows,
@@ -398,6 +408,9 @@ pub enum Omission {
     Builtin,
     /// It is too many calls away from what is exported.
     TooDeep,
+    /// It begins a span of the guest's own and leaves it to its caller to end, or ends one that a
+    /// caller began: with hooks the span would end with it.
+    Wrapper,
     /// It is `shared`, and so cannot call hooks, which are not.
     Shared,
     /// It is an import of a type that may have subtypes: the host may give it a function of
@@ -435,7 +448,7 @@ impl Reason {
 
 impl Omission {
     /// Each of them, those that a plan has most to tell of first.
-    pub const ALL: [Omission; 11] = [
+    pub const ALL: [Omission; 12] = [
         Omission::Small,
         Omission::NoLoop,
         Omission::Growth,
@@ -444,6 +457,7 @@ impl Omission {
         Omission::NotExported,
         Omission::Builtin,
         Omission::TooDeep,
+        Omission::Wrapper,
         Omission::Shared,
         Omission::Open,
         Omission::TooLarge,
@@ -460,6 +474,7 @@ impl Omission {
             Omission::NotExported => "not-exported",
             Omission::Builtin => "builtin",
             Omission::TooDeep => "too-deep",
+            Omission::Wrapper => "wrapper",
             Omission::Shared => "shared",
             Omission::Open => "open",
             Omission::TooLarge => "too-large",

@@ -57,6 +57,7 @@ fn explain(omission: Omission, selection: &Selection) -> String {
         Omission::NotIncluded => "not included".to_owned(),
         Omission::NotExported => "not exported".to_owned(),
         Omission::TooDeep => "too many calls away from exports".to_owned(),
+        Omission::Wrapper => "that begin or end a span for their callers".to_owned(),
         Omission::Shared => "shared, which cannot call hooks".to_owned(),
         Omission::Open => "imported under a type that may have subtypes".to_owned(),
         Omission::TooLarge => "too large for hooks".to_owned(),

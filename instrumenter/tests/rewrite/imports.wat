@@ -4,7 +4,7 @@
   (import "env" "log" (func $log (param i32)))
   (import "env" "pair" (func $pair (param i32 f64) (result i32 f64)))
   (import "wasm:js-string" "length" (func $length (param externref) (result i32)))
-  (import "observe:guest@1" "span-end" (func $end (param i32)))
+  (import "observe:guest@2" "span-exit" (func $exit (param i32)))
   (table 2 funcref)
   (elem (i32.const 0) $log $length)
   (export "log" (func $log))
@@ -14,5 +14,5 @@
     (call $pair (i32.const 2) (f64.const 3)) drop drop
     (drop (call $length (ref.null extern)))
     (drop (ref.func $log))
-    (call $end (i32.const 4))
+    (call $exit (i32.const 4))
     (return_call $log (i32.const 5))))
