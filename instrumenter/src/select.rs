@@ -49,8 +49,8 @@ const MAX_GLOB: usize = observe_abi::map::MAX_STRING;
 /// The calls of imported functions are hooked, too, unless [`imports`](Self::imports) says
 /// otherwise: names and prefixes choose among them, other rules do not concern them.
 ///
-/// In a module with annotations, functions of `observe`, `tracing` and `log`, and those that run between
-/// a panic and its hook, are left out unless an include matches them: they would stand between what is
+/// In a module with annotations, functions of `observe`, `tracing` and `log` (in Go `log/slog`), and those
+/// that run between a panic and its hook, are left out unless an include matches them: they would stand between what is
 /// told and the function that tells it.
 ///
 /// The order in which rules are added is of no importance.
@@ -310,7 +310,7 @@ impl Judge<'_> {
         if included && !selection.include.matches(&traits) {
             return Err(Omission::NotIncluded);
         }
-        if self.tells && !included && telling::passes_on(&traits.path) {
+        if self.tells && !included && telling::passes_on(&traits.path, self.flattened) {
             return Err(Omission::Builtin);
         }
         if let Some(distances) = &self.distances

@@ -9,9 +9,9 @@ use observe_abi::guest::MODULE_PREFIX;
 
 use crate::{Module, owner};
 
-/// What such functions belong to: `observe-guest`, what it listens to, and what runs between a panic
-/// and its hook.
-const TELLERS: [&str; 8] = [
+/// What such functions belong to: `observe-guest` for Rust and for AssemblyScript, what it listens to, and
+/// what runs between a panic and its hook.
+const TELLERS: [&str; 9] = [
     "observe",
     "log",
     "tracing",
@@ -20,7 +20,11 @@ const TELLERS: [&str; 8] = [
     "tracing_subscriber",
     "core::panicking",
     "std::panicking",
+    "~lib/observe-guest",
 ];
+
+/// The same in Go: the package for guests, and `log/slog`, for which it has a handler.
+const TELLERS_IN_GO: [&str; 2] = ["github.com/observe-wasm/observe/guest-sdk/go", "log/slog"];
 
 impl Module<'_> {
     /// Whether the module has annotations of its own.
@@ -29,7 +33,16 @@ impl Module<'_> {
     }
 }
 
-/// Whether functions with such a [path](owner::path) only pass on what others tell.
-pub(crate) fn passes_on(path: &str) -> bool {
-    TELLERS.iter().any(|teller| owner::starts_with(path, teller, false))
+/// Whether functions with such a [path](owner::path) only pass on what others tell. Names are
+/// flattened in modules of Go's.
+pub(crate) fn passes_on(path: &str, flattened: bool) -> bool {
+    let tellers: &[&str] = if flattened { &TELLERS_IN_GO } else { &TELLERS };
+    tellers.iter().any(|teller| owner::starts_with(path, teller, flattened))
+        || flattened && is_deferred(path)
+}
+
+/// Whether the function is what Go's compiler makes of `defer span.End()`, as in `main.f.deferwrap1`: it
+/// would stand under the span that it ends.
+fn is_deferred(path: &str) -> bool {
+    path.rsplit('.').next().is_some_and(|last| last.starts_with("deferwrap"))
 }

@@ -325,3 +325,38 @@ fn functions_that_only_pass_on_what_is_told_are_left_out() {
     assert_eq!(hooked(&telling, &included), ["new"]);
     assert_eq!(hooked(&module("env"), &Selection::default()).len(), 7);
 }
+
+/// So it is with the packages for guests in AssemblyScript and Go, whose linker flattens names.
+#[test]
+fn packages_that_only_pass_on_what_is_told_are_left_out() {
+    let module = |section: &str, names: &[&str]| {
+        let functions: Vec<_> =
+            names.iter().map(|name| format!(r#"(func (@name "{name}") (loop))"#)).collect();
+        let functions = functions.concat();
+        binary(&format!(
+            r#"(module {section} (import "observe:guest@2" "log" (func)) {functions})"#
+        ))
+    };
+    let assemblyscript = module(
+        "",
+        &[
+            "~lib/observe-guest/assembly/metric/Counter#add<i32>",
+            "assembly/index/log_slog.Info",
+            "~lib/observe/index/log",
+        ],
+    );
+    assert_eq!(
+        hooked(&assemblyscript, &Selection::all()),
+        ["assembly/index/log_slog.Info", "~lib/observe/index/log"]
+    );
+    let go = module(
+        r#"(@custom "go:buildid" "")"#,
+        &[
+            "github.com_observe_wasm_observe_guest_sdk_go.__Span_.End",
+            "log_slog.Info",
+            "log.Print",
+            "main.main.deferwrap1",
+        ],
+    );
+    assert_eq!(hooked(&go, &Selection::all()), ["log.Print"]);
+}

@@ -20,3 +20,4 @@ mod run;
 #[path = "../../instrumenter/tests/remove/same.rs"]
 mod same;
 mod spec;
+mod toolchains;
