@@ -11,7 +11,7 @@ pub(crate) struct Import(pub(crate) &'static str, pub(crate) &'static str);
 /// [`Builder::strict`](crate::Builder::strict).
 ///
 /// It is the error of the guest's call, where `downcast_ref` finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` of `{module}` was called wrongly: {lost}; the host is strict about annotations")]
 #[non_exhaustive]
 pub struct Misuse {
@@ -20,7 +20,7 @@ pub struct Misuse {
     /// The name of the import.
     pub name: &'static str,
     /// What this call lost.
-    pub lost: Lost,
+    pub lost: Box<Lost>,
 }
 
 impl Inner {
@@ -42,7 +42,7 @@ impl Inner {
         let done = work(self);
         match self.lost.since(&before) {
             lost if lost == Lost::default() => Ok(done),
-            lost => Err(Misuse { module, name, lost }.into()),
+            lost => Err(Misuse { module, name, lost: Box::new(lost) }.into()),
         }
     }
 }

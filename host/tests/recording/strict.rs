@@ -14,7 +14,7 @@ fn strictly(body: &str, script: Script) -> Result<(), Misuse> {
     let wat = script.function(r#"$go (export "go")"#, body).wat();
     let mut guest = Guest::of(module(&wat).expect("valid"), observer().strict(true));
     let traced = guest.traced("go", TraceOptions::new("root"));
-    let misuse = |error: wasmtime::Error| *error.downcast_ref::<Misuse>().expect("a misuse");
+    let misuse = |error: wasmtime::Error| error.downcast_ref::<Misuse>().expect("a misuse").clone();
     traced.result.map_err(misuse)
 }
 
