@@ -9,15 +9,11 @@ mod places;
 mod spans;
 
 use std::borrow::Cow;
-use std::sync::Arc;
-
-use observe_collector::event::{Attribute, Value};
 
 pub(crate) use self::attributes::Said;
 pub(crate) use self::detached::Detached;
 pub(crate) use self::logs::severity;
 use crate::clock::Ticks;
-use crate::guest_metrics::Of;
 use crate::lost::Lost;
 use crate::observer::Shared;
 use crate::quotas::Quotas;
@@ -106,7 +102,7 @@ impl<'r> Rules<'r> {
 
 impl Inner {
     /// Whether the guest may make one event more in this second.
-    fn may_speak(&mut self) -> bool {
+    pub(crate) fn may_speak(&mut self) -> bool {
         self.may_say(1) == 1
     }
 
@@ -155,8 +151,17 @@ impl Inner {
         ANSWERED | SPANS | METRICS | logs
     }
 
+    /// The rules for what is held by no open span.
+    pub(crate) fn rules<'r>(&'r mut self, held: &'r mut u64) -> Rules<'r> {
+        Rules { held, ..Rules::new(&self.shared, &mut self.lost, &mut self.guarded) }
+    }
+
     /// A text of the guest's, as [`Rules::text`] has it.
-    fn text<'b>(&mut self, bytes: Option<&'b [u8]>, limit: usize) -> Option<Cow<'b, str>> {
+    pub(crate) fn text<'b>(
+        &mut self,
+        bytes: Option<&'b [u8]>,
+        limit: usize,
+    ) -> Option<Cow<'b, str>> {
         Rules::new(&self.shared, &mut self.lost, &mut self.guarded).text(bytes, limit)
     }
 
@@ -178,67 +183,8 @@ impl Inner {
             extra.said.add(&mut rules, Some(key.as_bytes()), Ok(value));
         }
     }
-
-    /// The guest tells metrics, given as UTF-8 in lines as statsd takes them.
-    pub(crate) fn guest_metrics(&mut self, lines: Option<&[u8]>) {
-        if self.trace.is_none() {
-            return;
-        }
-        if lines.is_some_and(|lines| lines.len() > statsd::MAX_BYTES) {
-            self.lost.malformed_metrics += 1;
-            return;
-        }
-        let Some(lines) = self.text(lines, statsd::MAX_BYTES) else { return };
-        for line in lines.lines().filter(|line| !line.is_empty()) {
-            if !self.may_speak() {
-                continue;
-            }
-            match statsd::Line::parse(line) {
-                Some(line) if !is_reserved(line.name) => self.guest_metric(&line),
-                _ => self.lost.malformed_metrics += 1,
-            }
-        }
-    }
-
-    fn guest_metric(&mut self, line: &statsd::Line<'_>) {
-        let shared = Arc::clone(&self.shared);
-        let (quotas, redaction) = (&shared.quotas, &shared.redaction);
-        let name_bytes = quotas.name_bytes as usize;
-        let Some(name) = self.text(Some(line.name.as_bytes()), name_bytes) else { return };
-        let (id, within) = self.names.intern(&name, quotas.names);
-        self.lost.excess_names += u64::from(!within);
-        let mut tags: Vec<Attribute> = Vec::new();
-        let mut left = quotas.span_value_chars as usize;
-        for (key, value) in statsd::tags(line.tags) {
-            let Some(key) = self.text(Some(key.as_bytes()), name_bytes) else { return };
-            if !redaction.allows(&key) {
-                self.lost.redacted += 1;
-            } else if tags.len() >= quotas.attributes as usize || left == 0 || is_reserved(&key) {
-                self.lost.excess_attributes += 1;
-            } else if tags.iter().all(|tag| tag.key != key) {
-                let value = value.map_or(Value::Bool(true), Value::from);
-                let mut tag = Attribute::new(key.into_owned(), value);
-                let is_cut = redaction.clean(&mut tag, left.min(quotas.value_chars as usize));
-                self.lost.cut_texts += u64::from(is_cut);
-                left -= chars(&tag);
-                tags.push(tag);
-            }
-        }
-        let tenant = self.trace.as_ref().and_then(|trace| trace.tenant.as_deref());
-        let of = Of { tenant, name: self.names.get(id), kind: line.kind, tags };
-        let kept = shared.guest_metrics.add(of, &line.changes, quotas.metric_series);
-        self.lost.excess_series += u64::from(!kept);
-    }
 }
 
-fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// The characters of an attribute's value.
-fn chars(attribute: &Attribute) -> usize {
-    match &attribute.value {
-        Value::String(text) => text.chars().count(),
-        _ => 0,
-    }
 }

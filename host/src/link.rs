@@ -1,6 +1,7 @@
 //! The hooks, as host functions of a linker.
 
 mod guest;
+mod guest_metrics;
 mod noops;
 mod observe_sdk;
 mod ours;

@@ -44,6 +44,13 @@ pub struct Lost {
     pub unknown_levels: u64,
     /// Metrics of the guest's own that are none, or have names that are the host's.
     pub malformed_metrics: u64,
+    /// Instruments of the guest's own that have the name of another and are of another kind or unit;
+    /// both are recorded.
+    pub conflicting_metrics: u64,
+    /// Measurements for an instrument that there is not.
+    pub unknown_instruments: u64,
+    /// Measurements that are no finite number, or would make a counter fall.
+    pub invalid_measurements: u64,
     /// Metrics of the guest's own past the quota of series, added up in one.
     pub excess_series: u64,
     /// Spans, attributes, logs and metrics of the guest's own past the quota of a second.
@@ -88,6 +95,9 @@ impl Lost {
             excess_log_bytes: self.excess_log_bytes - before.excess_log_bytes,
             unknown_levels: self.unknown_levels - before.unknown_levels,
             malformed_metrics: self.malformed_metrics - before.malformed_metrics,
+            conflicting_metrics: self.conflicting_metrics - before.conflicting_metrics,
+            unknown_instruments: self.unknown_instruments - before.unknown_instruments,
+            invalid_measurements: self.invalid_measurements - before.invalid_measurements,
             excess_series: self.excess_series - before.excess_series,
             excess_events: self.excess_events - before.excess_events,
             untracked_blocks: self.untracked_blocks - before.untracked_blocks,
@@ -102,7 +112,7 @@ impl Lost {
     }
 
     /// Each count and what it is of, in a few words.
-    pub fn by_reason(&self) -> [(u64, &'static str); 22] {
+    pub fn by_reason(&self) -> [(u64, &'static str); 25] {
         [
             (self.too_deep, "calls too deep"),
             (self.too_many, "spans too many"),
@@ -122,6 +132,9 @@ impl Lost {
             (self.excess_log_bytes, "logs too long"),
             (self.unknown_levels, "logs of no known level"),
             (self.malformed_metrics, "metrics that are none"),
+            (self.conflicting_metrics, "metrics with the name of another"),
+            (self.unknown_instruments, "measurements for no instrument"),
+            (self.invalid_measurements, "measurements that cannot be"),
             (self.excess_series, "series of metrics too many"),
             (self.excess_events, "events too many"),
             (self.untracked_blocks, "blocks of memory too many"),

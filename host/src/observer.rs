@@ -140,7 +140,7 @@ impl Observer {
         self.0.overhead.set(overhead);
     }
 
-    /// What all traces of its stores took up to now, by tenant, and what guests counted
+    /// What all traces of its stores took up to now, by tenant, and what guests measured
     /// themselves: to be handed to a collector, or shown.
     pub fn metrics(&self) -> Vec<Metric> {
         let mut metrics = self.0.tenants.metrics();

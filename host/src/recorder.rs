@@ -10,6 +10,7 @@ use crate::cells::Cells;
 use crate::clock::{Bias, Clock, Ticks};
 use crate::frame::{End, Extra, Frame, Kind, Token, UNTIMED};
 use crate::growth::GrowthSoFar;
+use crate::guest_metrics::Instruments;
 use crate::heap::Blocks;
 use crate::interrupt::Interrupter;
 use crate::lost::Lost;
@@ -94,6 +95,7 @@ pub(crate) struct Inner {
     pub(crate) names: Names,
     pub(crate) guarded: Guarded,
     pub(crate) detached: Detached,
+    pub(crate) instruments: Instruments,
     pub(crate) grown: GrowthSoFar,
     pub(crate) blocks: Blocks,
     pub(crate) told: Told,
@@ -143,6 +145,7 @@ impl Recorder {
             names: Names::default(),
             guarded: Guarded::new(Ticks(0), 0),
             detached: Detached::default(),
+            instruments: Instruments::default(),
             grown: GrowthSoFar::new(module.initial_memory_bytes),
             blocks: Blocks::default(),
             told: Told::new(module.only_memory_bytes()),

@@ -286,6 +286,7 @@ impl Inner {
         self.stack = Vec::new();
         self.extras = Vec::new();
         self.names.clear();
+        self.instruments.rest();
         self.told.rest();
     }
 

@@ -86,7 +86,7 @@ impl ExplicitHistogram {
         let index = self.bounds.partition_point(|bound| *bound < value);
         let bucket = self.buckets.get_mut(index)?;
         bucket.count = bucket.count.saturating_add(1);
-        self.totals.record(value);
+        self.totals.record(value, 1);
         Some(bucket)
     }
 

@@ -64,12 +64,28 @@ impl ExponentialHistogram {
     /// A logarithm and, while the values spread, moves of at most 160 counts. Memory grows up to
     /// 160 counts on each side.
     pub fn record(&mut self, value: f64) -> bool {
+        self.record_many(value, 1)
+    }
+
+    /// Adds a value so many times, as one of a sample stands for others that were not kept; returns
+    /// as [`ExponentialHistogram::record`] does.
+    ///
+    /// ```
+    /// let mut latency = observe_collector::aggregate::ExponentialHistogram::new();
+    /// latency.record_many(0.25, 4);
+    /// let point = latency.point(Vec::new(), 1_800_000_000_000_000_000);
+    /// assert_eq!((point.count, point.sum), (4, Some(1.0)));
+    /// ```
+    pub fn record_many(&mut self, value: f64, times: u64) -> bool {
         if !value.is_finite() {
             return false;
         }
-        self.totals.record(value);
+        if times == 0 {
+            return true;
+        }
+        self.totals.record(value, times);
         if value == 0.0 {
-            self.zero_count = self.zero_count.saturating_add(1);
+            self.zero_count = self.zero_count.saturating_add(times);
             return true;
         }
         let mut index = index(value.abs(), self.scale);
@@ -79,31 +95,45 @@ impl ExponentialHistogram {
         index >>= shift;
         let side = if value > 0.0 { &mut self.positive } else { &mut self.negative };
         side.cover(index, index);
-        side.add(index, 1);
+        side.add(index, times);
         true
     }
 
     /// As [`ExponentialHistogram::record`], with what is known of the value. Of all that are
     /// offered, 20 are kept, each with the same chance.
     pub fn record_with(&mut self, value: f64, exemplar: Exemplar) -> bool {
-        if !self.record(value) {
-            return false;
+        let is_value = self.record(value);
+        if is_value {
+            self.offer(|| Some(exemplar));
         }
-        self.offered += 1;
-        if self.offered <= MAX_EXEMPLARS {
-            self.exemplars.push(exemplar);
+        is_value
+    }
+
+    /// Offers what is known of the value that was recorded last, as
+    /// [`ExponentialHistogram::record_with`] does. It is asked for only if it will be kept; where
+    /// there is none, nothing was offered.
+    pub fn offer(&mut self, exemplar: impl FnOnce() -> Option<Exemplar>) {
+        let offered = self.offered + 1;
+        let place = if offered <= MAX_EXEMPLARS {
+            self.exemplars.len()
         } else {
             // Knuth's MMIX generator; its upper bits are the random ones.
             self.random = self
                 .random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            let place = ((u128::from(self.random) * u128::from(self.offered)) >> 64) as usize;
-            if let Some(kept) = self.exemplars.get_mut(place) {
-                *kept = exemplar;
-            }
+            ((u128::from(self.random) * u128::from(offered)) >> 64) as usize
+        };
+        if place >= MAX_EXEMPLARS as usize {
+            self.offered = offered;
+            return;
         }
-        true
+        let Some(exemplar) = exemplar() else { return };
+        self.offered = offered;
+        match self.exemplars.get_mut(place) {
+            Some(kept) => *kept = exemplar,
+            None => self.exemplars.push(exemplar),
+        }
     }
 
     /// Adds all values of another, of which only the buckets, sums and range are known; its

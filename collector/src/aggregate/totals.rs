@@ -10,10 +10,10 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Adds a finite value.
-    pub(super) fn record(&mut self, value: f64) {
-        self.count = self.count.saturating_add(1);
-        self.add_sum(value);
+    /// Adds a finite value so many times.
+    pub(super) fn record(&mut self, value: f64, times: u64) {
+        self.count = self.count.saturating_add(times);
+        self.add_sum((value * times as f64).clamp(f64::MIN, f64::MAX));
         self.add_range(value, value);
     }
 

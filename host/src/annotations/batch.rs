@@ -1,6 +1,7 @@
 //! Many things that a guest says in one call.
 
 use observe_abi::guest::record;
+use observe_collector::event::Number;
 
 use super::severity;
 use crate::clock::Ticks;
@@ -47,8 +48,14 @@ impl Inner {
                 let number = if word(7) == 0 { word(6).cast_signed() } else { 0 };
                 self.guest_record(span, severity(number), text, &attributes, now);
             }
-            // Until there are instruments, these are of none.
-            record::RECORD_I64 | record::RECORD_F64 => {}
+            record::RECORD_I64 | record::RECORD_F64 => {
+                let bits = u64::from(word(6)) | u64::from(word(7)) << 32;
+                let value = match word(0) {
+                    record::RECORD_I64 => Number::Int(bits.cast_signed()),
+                    _ => Number::Double(f64::from_bits(bits)),
+                };
+                self.measure(span, value, &attributes);
+            }
             _ => self.lost.unknown_kinds += 1,
         }
     }

@@ -3,7 +3,7 @@
 use observe_abi::guest;
 use wasmtime::{Caller, Linker};
 
-use super::{Imports, say, tell};
+use super::{Imports, guest_metrics, say, tell};
 use crate::Error;
 use crate::annotations::severity;
 use crate::frame::{End, Kind};
@@ -25,7 +25,7 @@ pub(super) fn add<T: 'static>(
     add_scoped(&mut imports, recorder)?;
     add_detached(&mut imports, recorder)?;
     add_words(&mut imports, recorder)?;
-    add_metrics(&mut imports)?;
+    guest_metrics::add(&mut imports, recorder)?;
     add_answers(&mut imports, recorder)?;
     let submit = Import(guest::MODULE, guest::SUBMIT);
     imports.add(guest::SUBMIT, move |mut caller: Caller<'_, T>, at: u32, count: u32| {
@@ -173,14 +173,6 @@ fn add_words<T: 'static>(
             })
         },
     )
-}
-
-/// Metrics, of which none is recorded.
-fn add_metrics<T: 'static>(imports: &mut Imports<'_, T>) -> Result<(), Error> {
-    imports
-        .add(guest::INSTRUMENT, |_kind: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| 0)?;
-    imports.add(guest::RECORD_I64, |_: i32, _: i64, _: u32, _: u32| {})?;
-    imports.add(guest::RECORD_F64, |_: i32, _: f64, _: u32, _: u32| {})
 }
 
 /// What a guest may ask.

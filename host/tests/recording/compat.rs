@@ -395,8 +395,11 @@ fn metrics_are_added_up_over_traces_by_tenant() {
         point.value
     };
     assert_eq!(value("hits"), Number::Double(6.0));
-    assert_eq!(value("latency.sum"), Number::Double(15.0));
-    assert_eq!(value("latency.count"), Number::Double(3.0));
+    let latency = metrics.iter().find(|metric| metric.name == "latency").expect("it is there");
+    assert_eq!(latency.unit, "ms");
+    let MetricData::ExponentialHistogram { points, .. } = &latency.data else { panic!() };
+    let [point] = &points[..] else { panic!("{points:?}") };
+    assert_eq!((point.count, point.sum), (3, Some(15.0)));
     assert_eq!(value("wasm.traces"), Number::Int(3));
 }
 

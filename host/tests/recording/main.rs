@@ -11,6 +11,7 @@ mod guest;
 mod host;
 mod hostile;
 mod load;
+mod metrics;
 mod quotas;
 mod sampling;
 mod script;

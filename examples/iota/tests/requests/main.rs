@@ -32,14 +32,17 @@ const MOODS: &str = r#"(module
     (import "wasi_snapshot_preview1" "poll_oneoff"
       (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+    (import "dylibso:observe/api" "metric" (func $metric (param i32 i32 i32)))
     (memory (export "memory") 1)
     (data (i32.const 0) "\10\00\00\00\01\00\00\00")  ;; one byte at 16
     (data (i32.const 8) "\00\00\00\00\00\04\00\00")  ;; 1,024 bytes at 0
     (data (i32.const 80) "\01")                      ;; the monotonic clock,
     (data (i32.const 88) "\80\f0\fa\02")             ;; in 50 ms
+    (data (i32.const 512) "latency:50|ms")
     (func $breaks (export "breaks") unreachable)
     (func $turns (export "turns") (loop (br 0)))
     (func $waits (export "waits")
+      (call $metric (i32.const 1) (i32.const 512) (i32.const 13))
       (drop (call $poll_oneoff (i32.const 64) (i32.const 128) (i32.const 1) (i32.const 192))))
     (func $grows (export "grows")
       (if (i32.eq (memory.grow (i32.const 1024)) (i32.const -1)) (then unreachable)))
@@ -391,6 +394,9 @@ fn metrics_tell_of_guests_and_of_the_collector() {
     };
     assert_eq!(value("wasm_traces_total{wasm_tenant=\"moods\""), 2);
     assert_eq!(value("wasm_failures_total{wasm_tenant=\"moods\""), 1);
+    // The guest's own.
+    assert_eq!(value("latency_milliseconds_count{wasm_tenant=\"moods\""), 1);
+    assert_eq!(value("latency_milliseconds_bucket{le=\"+Inf\""), 1);
     let processed = value("otel_sdk_processor_span_processed_total");
     assert!(processed > spans.len() as u64, "{}", page.body);
     assert_eq!(value("otel_sdk_exporter_span_exported_total"), processed, "all were flushed");
