@@ -5,6 +5,7 @@ mod as_wasm;
 mod bad_input;
 mod beside;
 mod c_headers;
+mod contract;
 mod corpus;
 mod dylibso;
 mod examples;
@@ -20,3 +21,4 @@ mod run;
 #[path = "../../instrumenter/tests/remove/same.rs"]
 mod same;
 mod spec;
+mod wrappers;
