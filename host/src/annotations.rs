@@ -39,6 +39,8 @@ pub(crate) struct Guarded {
     pub(crate) open: u32,
     /// Those among them that no token names, and that the guest has not ended.
     pub(crate) loose: u32,
+    /// Entries of detached spans on the stack.
+    pub(crate) entries: u32,
     /// The bytes that attributes, events and links of open spans take.
     pub(crate) held: u64,
     log_bytes: u64,
@@ -51,7 +53,7 @@ pub(crate) struct Guarded {
 impl Guarded {
     /// At a time from which on it may make so many events in a second.
     pub(crate) fn new(now: Ticks, events: u32) -> Self {
-        Guarded { open: 0, loose: 0, held: 0, log_bytes: 0, events, since: now }
+        Guarded { open: 0, loose: 0, entries: 0, held: 0, log_bytes: 0, events, since: now }
     }
 }
 
