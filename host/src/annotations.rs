@@ -38,6 +38,8 @@ pub(crate) struct Guarded {
     pub(crate) open: u32,
     /// Those among them that no token names, and that the guest has not ended.
     pub(crate) loose: u32,
+    /// Entries of detached spans on the stack.
+    pub(crate) entries: u32,
     /// The bytes that attributes, events and links of open spans take.
     pub(crate) held: u64,
     log_bytes: u64,
@@ -55,6 +57,7 @@ impl Guarded {
         Guarded {
             open: 0,
             loose: 0,
+            entries: 0,
             held: 0,
             log_bytes: 0,
             known: Known::default(),

@@ -22,6 +22,34 @@ pub enum Error {
         /// Those that it may name.
         supported: &'static [&'static str],
     },
+    /// It imports a function that its contract, in this version, does not have.
+    #[error(
+        "imports `{name}` from `{module}`, and this host's `{module}` has no such function; correct \
+         the import, or make the module with the SDK of observe {}",
+        env!("CARGO_PKG_VERSION")
+    )]
+    UnknownImport {
+        /// The import module.
+        module: String,
+        /// The name of the import.
+        name: String,
+    },
+    /// It imports a function of its contract under another type than that has.
+    #[error(
+        "imports `{name}` from `{module}` as {found}, and it is {expected}; correct the \
+         declaration, or make the module with the SDK of observe {}",
+        env!("CARGO_PKG_VERSION")
+    )]
+    ImportType {
+        /// The import module.
+        module: String,
+        /// The name of the import.
+        name: String,
+        /// The type that the module gives it.
+        found: String,
+        /// The type that it has.
+        expected: String,
+    },
     /// The engine does not take it.
     #[error("cannot be compiled: {}", one_line(.0))]
     Compile(wasmtime::Error),

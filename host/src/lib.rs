@@ -116,6 +116,7 @@ mod cells;
 mod clock;
 mod compile;
 mod context;
+mod contract;
 mod cpu;
 mod error;
 mod facts;

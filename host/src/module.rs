@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-use observe_abi::{guest, hooks, map};
+use observe_abi::map;
 use observe_instrumenter::{
     Abi, Cells, Module as Parsed, Plan, Selection, Warning, read_function_map,
 };
 use wasmtime::{Engine, Module, ModuleExport};
 
 use crate::Error;
+use crate::contract;
 use crate::facts::Facts;
 use crate::functions::Functions;
 use crate::observe_sdk;
@@ -64,8 +65,8 @@ impl ObservedModule {
     ///
     /// # Errors
     ///
-    /// [`Error`], where the bytes are no module that can be instrumented, the hooks
-    /// in them are of another version, or the engine does not take the result.
+    /// [`Error`], where the bytes are no module that can be instrumented, the hooks or annotations
+    /// in them are not what this host provides, or the engine does not take the result.
     pub fn new(engine: &Engine, wasm: &[u8], selection: &Selection) -> Result<Self, Error> {
         Self::in_steps(engine, wasm, selection, &mut || {})
     }
@@ -77,13 +78,14 @@ impl ObservedModule {
         selection: &Selection,
         is_instrumented: &mut dyn FnMut(),
     ) -> Result<Self, Error> {
+        contract::check(wasm)?;
         if let Some(map) = read_function_map(wasm) {
             return Self::instrumented(engine, wasm, map?, Vec::new());
         }
         if observe_sdk::may_have_hooks(wasm) {
             let module = Module::new(engine, wasm).map_err(Error::Compile)?;
             let map = observe_sdk::function_map(wasm);
-            return Self::assemble(module, map, Facts::read(wasm), Vec::new());
+            return Ok(Self::assemble(module, map, Facts::read(wasm), Vec::new()));
         }
         let module = Parsed::parse(wasm)?;
         let mut plan = Plan::new(&module, selection);
@@ -104,6 +106,7 @@ impl ObservedModule {
     /// As for [`new`](Self::new).
     pub fn planned(engine: &Engine, module: &Parsed<'_>, plan: &Plan) -> Result<Self, Error> {
         let instrumented = plan.apply(module)?;
+        contract::check(&instrumented.wasm)?;
         let map = match plan.abi {
             Abi::Observe => plan.function_map(module),
             Abi::Dylibso => observe_sdk::function_map(&instrumented.wasm),
@@ -118,7 +121,7 @@ impl ObservedModule {
         warnings: Vec<Warning>,
     ) -> Result<Self, Error> {
         let module = Module::new(engine, wasm).map_err(Error::Compile)?;
-        Self::assemble(module, map, Facts::read(wasm), warnings)
+        Ok(Self::assemble(module, map, Facts::read(wasm), warnings))
     }
 
     fn assemble(
@@ -126,16 +129,7 @@ impl ObservedModule {
         map: map::FunctionMap,
         facts: Facts,
         warnings: Vec<Warning>,
-    ) -> Result<Self, Error> {
-        let contracts: [(&str, &[&str]); 2] =
-            [(hooks::MODULE_PREFIX, &[hooks::MODULE]), (guest::MODULE_PREFIX, &guest::MODULES)];
-        for import in module.imports() {
-            for (prefix, supported) in contracts {
-                if import.module().starts_with(prefix) && !supported.contains(&import.module()) {
-                    return Err(Error::Version { found: import.module().to_owned(), supported });
-                }
-            }
-        }
+    ) -> Self {
         let imports = module.imports().filter(|import| import.ty().func().is_some()).count();
         let added = (imports as u32).saturating_sub(map.imports);
         let functions = Functions::new(map);
@@ -159,7 +153,7 @@ impl ObservedModule {
                 info.boundary[id] = true;
             }
         }
-        Ok(ObservedModule(Arc::new(info)))
+        ObservedModule(Arc::new(info))
     }
 
     /// The compiled module, and what goes with it, as bytes for
@@ -190,7 +184,8 @@ impl ObservedModule {
     /// # Errors
     ///
     /// [`Error::Serialized`], where the bytes are of no such module; [`Error::Compile`], where
-    /// the engine differs.
+    /// the engine differs; and where the module imports what this host does not provide, as for
+    /// [`new`](Self::new).
     pub unsafe fn deserialize(engine: &Engine, bytes: &[u8]) -> Result<Self, Error> {
         let mut rest = bytes.strip_prefix(SERIALIZED).ok_or(Error::Serialized)?;
         let mut part = || {
@@ -205,7 +200,8 @@ impl ObservedModule {
         let facts = Facts::decode(part()?).ok_or(Error::Serialized)?;
         // SAFETY: the caller's to uphold.
         let module = unsafe { Module::deserialize(engine, rest) }.map_err(Error::Compile)?;
-        Self::assemble(module, map, facts, Vec::new())
+        contract::check_compiled(&module)?;
+        Ok(Self::assemble(module, map, facts, Vec::new()))
     }
 
     /// The compiled module, to be instantiated.

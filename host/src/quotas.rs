@@ -32,7 +32,8 @@ pub struct Quotas {
     pub log_bytes: u64,
     /// Spans, attributes, events, links, logs and metrics of the guest's own, each second: 10,000.
     pub events_per_second: u32,
-    /// Spans of the guest's own that are open at a time: 1,000.
+    /// Spans of the guest's own that are open at a time: 1,000. As many entries of detached spans
+    /// may be.
     pub open_spans: u32,
     /// Timed calls and spans that are open at a time: 65,536, and at most 1,048,576.
     pub depth: u32,

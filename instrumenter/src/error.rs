@@ -33,6 +33,17 @@ pub enum Error {
         /// What can be done about it.
         remedy: &'static str,
     },
+    /// The module has hooks of a version that this crate does not know.
+    #[error(
+        "is instrumented already (it imports `{found}`, and this version of observe writes \
+         `{known}`); instrument the original, or use the version that wrote the hooks"
+    )]
+    HooksVersion {
+        /// The import module that it names.
+        found: String,
+        /// The one that is known.
+        known: &'static str,
+    },
     /// There are no hooks to take out.
     #[error("has no hooks of observe")]
     NotInstrumented,

@@ -186,6 +186,7 @@ impl<'a> Module<'a> {
             Payload::ImportSection(section) => {
                 for import in section.clone().into_imports() {
                     let import = import?;
+                    check_hooks_version(import.module)?;
                     let is_function = matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_));
                     if is_function && is_dylibso(import.module, import.name) {
                         return Err(Error::AlreadyInstrumented {
@@ -328,6 +329,14 @@ fn check_group(bytes: &[u8], at: Range<usize>) -> Result<(), Error> {
     let Ok((count, types)) = leb::split(group) else { return Ok(()) };
     match count as usize > types.len() / SHORTEST {
         true => Err(missing("a group claims more types than follow", start)),
+        false => Ok(()),
+    }
+}
+
+/// Checks that an import module is not one of hooks of another version.
+pub(crate) fn check_hooks_version(module: &str) -> Result<(), Error> {
+    match module.starts_with(hooks::MODULE_PREFIX) && module != hooks::MODULE {
+        true => Err(Error::HooksVersion { found: module.to_owned(), known: hooks::MODULE }),
         false => Ok(()),
     }
 }

@@ -35,7 +35,7 @@ use crate::change::Change;
 use crate::companion::Companions;
 use crate::custom::{self, CustomSections};
 use crate::dwarf::{self, CodeMap};
-use crate::parse::{Module, Section, is_dylibso};
+use crate::parse::{Module, Section, check_hooks_version, is_dylibso};
 use crate::section::{Custom, write_raw};
 use crate::source_map::Moved;
 use crate::{Error, Warning, leb};
@@ -64,11 +64,13 @@ pub struct Restored {
 ///
 /// - [`Error::NotInstrumented`], where there is nothing to take out;
 /// - [`Error::NoMap`], where nothing says where the hooks are;
+/// - [`Error::HooksVersion`], where the hooks are of another version;
 /// - [`Error::Map`], where what says so is of another version, or damaged;
 /// - [`Error::Changed`], where something else has changed the module since;
 /// - and what else can be wrong with the bytes, as for [`Module::parse`].
 pub fn remove(wasm: &[u8]) -> Result<Restored, Error> {
     let module = Module::read(wasm, |_, _| Ok(()))?;
+    module.imports.iter().try_for_each(|import| check_hooks_version(import.module))?;
     let section = module.custom(map::SECTION).ok_or_else(|| without_map(&module))?;
     // As many as `read_function_map` takes.
     let map = FunctionMap::decode(section, wasm.len().saturating_mul(64))?;

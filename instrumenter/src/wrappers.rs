@@ -21,7 +21,7 @@
 use observe_abi::guest;
 
 use crate::leb;
-use crate::parse::{Function, Import, Module};
+use crate::parse::{FuncIndex, Function, Import, Module};
 use crate::scan::SiteKind;
 
 /// What a function does with spans of the guest's own, seen from its caller.
@@ -207,8 +207,13 @@ impl<'m, 'a> Search<'m, 'a> {
         let ty = self.module.function_type(type_index);
         let takes_or_gives =
             ty.is_some_and(|ty| !ty.ty.params().is_empty() || !ty.ty.results().is_empty());
+        let index = FuncIndex(self.module.first_defined() + place as u32);
+        let is_of_the_host =
+            self.module.start == Some(index) || self.module.export_names(index).next().is_some();
+        // What the host calls with nothing ends no span of the host's.
+        let has_caller = takes_or_gives || !is_of_the_host;
         match calls {
-            Calls { close: true, open: false, forget: false, .. } => Role::Closes,
+            Calls { close: true, open: false, forget: false, .. } if has_caller => Role::Closes,
             Calls { close: false, open: true, .. } if takes_or_gives => Role::Opens,
             Calls { close: false, open, forget, .. } if open || forget => Role::Forgets,
             _ => Role::Neutral,

@@ -126,6 +126,11 @@ fn what_begins_or_ends_a_span_for_its_caller_has_no_hooks() {
             "ends",
         ),
         (
+            "what the host calls with nothing",
+            "(func $f (export \"f\") (call $end (i32.const 0)))".to_owned(),
+            "",
+        ),
+        (
             "a reference is no call",
             "(elem declare func $end $begin)
              (func $f (param i32) (result funcref) (ref.func $end))

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use observe_abi::map::{Cells, FunctionMap};
+use observe_abi::{dylibso, guest, hooks, signature};
 use observe_instrumenter::{Error as InstrumentError, Module, read_function_map};
 use serde::Serialize;
 use wasmparser::{Encoding, ExternalKind, KnownCustom, Name, Parser, Payload, TypeRef};
@@ -14,9 +15,9 @@ use wasmparser::{Encoding, ExternalKind, KnownCustom, Name, Parser, Payload, Typ
 use crate::command::instrument::Format;
 use crate::input::{self, Input};
 use crate::view::text::clean;
-use crate::view::units::{bytes, count};
+use crate::view::units::{bytes, count, plural};
 
-/// Say what a module is: kind, toolchain, sizes, imports, instrumentation
+/// Say what a module is: kind, toolchain, sizes, imports, annotations, instrumentation
 #[derive(clap::Args)]
 pub(crate) struct Opts {
     /// The module or component; `-` is standard input
@@ -49,7 +50,18 @@ struct Description {
     memories: u32,
     /// `dwarf`, `dwarf in another file`, `source map` or `none`.
     debug_information: &'static str,
+    /// What the module says of itself, by import module.
+    annotations: Vec<Annotations>,
     instrumentation: Instrumentation,
+}
+
+/// The functions of one import module by which a guest speaks for itself.
+#[derive(Serialize)]
+struct Annotations {
+    module: String,
+    functions: Vec<String>,
+    /// Those among them that this version does not know.
+    unknown: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +96,11 @@ enum Instrumentation {
         hooked: usize,
         cells: &'static str,
     },
+    /// It imports hooks of a version that this one does not know.
+    UnknownVersion {
+        hooks: String,
+        known: &'static str,
+    },
     /// It has a function map that cannot be read.
     Damaged {
         message: String,
@@ -92,6 +109,15 @@ enum Instrumentation {
     ObserveSdk {
         hooks: String,
     },
+}
+
+impl Import {
+    /// Whether it is a hook of observe-sdk.
+    fn is_dylibso(&self) -> bool {
+        self.module == dylibso::MODULE
+            || self.module == dylibso::OLD_MODULE
+                && dylibso::OLD_HOOKS.contains(&self.name.as_str())
+    }
 }
 
 impl Opts {
@@ -139,6 +165,13 @@ impl Description {
                 _ => description.section(payload)?,
             }
         }
+        description.annotations = description.annotations();
+        let hooks = description.import_module(hooks::MODULE_PREFIX);
+        if let Some(hooks) = hooks.filter(|module| module != hooks::MODULE) {
+            description.instrumentation =
+                Instrumentation::UnknownVersion { hooks, known: hooks::MODULE };
+            return Ok(description);
+        }
         match read_function_map(wasm) {
             Some(Ok(map)) => description.instrumentation = description.by_observe(&map),
             Some(Err(error)) => {
@@ -146,7 +179,8 @@ impl Description {
                     Instrumentation::Damaged { message: error.to_string() };
             }
             None => {
-                if let Some(hooks) = description.import_module("dylibso") {
+                if let Some(hooks) = description.imports.iter().find(|import| import.is_dylibso()) {
+                    let hooks = hooks.module.clone();
                     description.instrumentation = Instrumentation::ObserveSdk { hooks };
                 }
             }
@@ -160,8 +194,32 @@ impl Description {
         modules.find(|module| module.starts_with(prefix)).cloned()
     }
 
+    /// The imports by which the module speaks for itself.
+    fn annotations(&self) -> Vec<Annotations> {
+        let mut modules: BTreeMap<&str, Annotations> = BTreeMap::new();
+        for Import { module, name, .. } in &self.imports {
+            let is_known = match module.as_str() {
+                dylibso::API_MODULE => true,
+                dylibso::OLD_MODULE if dylibso::OLD_API.contains(&name.as_str()) => true,
+                ours if ours.starts_with(guest::MODULE_PREFIX) => signature::of(ours)
+                    .is_some_and(|functions| functions.iter().any(|known| known.name == name)),
+                _ => continue,
+            };
+            let annotations = modules.entry(module).or_insert_with(|| Annotations {
+                module: module.clone(),
+                functions: Vec::new(),
+                unknown: Vec::new(),
+            });
+            annotations.functions.push(name.clone());
+            if !is_known {
+                annotations.unknown.push(name.clone());
+            }
+        }
+        modules.into_values().collect()
+    }
+
     fn by_observe(&self, map: &FunctionMap) -> Instrumentation {
-        let hooks = self.import_module(observe_abi::hooks::MODULE_PREFIX);
+        let hooks = self.import_module(hooks::MODULE_PREFIX);
         Instrumentation::Observe {
             hooks: hooks.unwrap_or_default(),
             hooked: map.functions.len(),
@@ -293,10 +351,16 @@ impl Description {
         if !exports.is_empty() {
             line("exports", &exports.join(", "));
         }
+        for annotations in &self.annotations {
+            line("annotations", &annotations.text());
+        }
         let instrumented = match &self.instrumentation {
             Instrumentation::Nobody => "no".to_owned(),
             Instrumentation::Observe { hooks, hooked, cells } => {
                 format!("by observe ({hooks}): {hooked} functions hooked, cells in {cells}")
+            }
+            Instrumentation::UnknownVersion { hooks, known } => {
+                format!("by another version of observe ({hooks}; this one knows {known})")
             }
             Instrumentation::Damaged { message } => format!("by observe, but {message}"),
             Instrumentation::ObserveSdk { hooks } => format!("for observe-sdk ({hooks})"),
@@ -306,6 +370,21 @@ impl Description {
         for section in &self.sections {
             line(&format!("  {}", section.name), &bytes(section.bytes as u64));
         }
+        text
+    }
+}
+
+impl Annotations {
+    fn text(&self) -> String {
+        let functions = plural(self.functions.len() as u64, "function");
+        let mut text = format!("by {} of {}", functions, self.module);
+        if self.unknown.is_empty() {
+            return text;
+        }
+        text += &match signature::of(&self.module) {
+            Some(_) => format!(", of which this version does not know {}", self.unknown.join(", ")),
+            None => format!(", and this version knows {}", guest::MODULES.join(", ")),
+        };
         text
     }
 }

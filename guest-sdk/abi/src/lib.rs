@@ -18,6 +18,8 @@ pub mod guest;
 #[cfg(feature = "map")]
 pub mod map;
 
+pub mod signature;
+
 /// What instrumented code calls.
 ///
 /// Each hooked function has a *cell*, an `i32` that starts at zero: the number of calls to

@@ -195,9 +195,15 @@ impl Inner {
         if self.is_nothing(handle) {
             return;
         }
+        // A call that returns below them moves all of them.
+        if self.guarded.entries >= self.shared.quotas.open_spans {
+            self.lost.excess_open_spans += 1;
+            return;
+        }
         if self.open(Kind::Entry, RowId::NONE, 1).is_none() {
             return;
         }
+        self.guarded.entries += 1;
         // So that its end is taken care of.
         let _ = self.extra();
         let (Some(frame), Some(span)) = (self.stack.last_mut(), self.detached.get(handle)) else {
@@ -277,6 +283,7 @@ impl Inner {
     /// A frame that stood for an entry is not on the stack any more.
     #[cold]
     pub(crate) fn entry_is_gone(&mut self, frame: &Frame, extra: Extra, now: Ticks, end: End) {
+        self.guarded.entries = self.guarded.entries.saturating_sub(1);
         let Some(span) = frame.entered().and_then(|handle| self.detached.get(handle)) else {
             return;
         };

@@ -3,6 +3,7 @@
 mod annotations;
 mod boundary;
 mod compat;
+mod contract;
 mod counts;
 mod detached;
 mod failure;

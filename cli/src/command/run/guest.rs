@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
+use observe_abi::{guest, hooks};
 use observe_host::{
     Interrupter, ObservedModule, Observer, Recorder, Report, TraceOptions, Traced, Tracer,
 };
@@ -81,7 +82,11 @@ impl Host {
 
     /// Checks that it provides what a module imports.
     pub(super) fn check_imports(&mut self, interface: &Interface, input: &Input) -> Result<()> {
-        for (module, name) in &interface.imports {
+        // What is wrong with those of our contracts is told better where the module is made.
+        let ours = |module: &str| {
+            [hooks::MODULE_PREFIX, guest::MODULE_PREFIX].iter().any(|ours| module.starts_with(ours))
+        };
+        for (module, name) in interface.imports.iter().filter(|(module, _)| !ours(module)) {
             if self.linker.get(&mut self.store, module, name).is_err() {
                 bail!(
                     "{}: imports `{module}` `{name}`, which `observe run` does not provide (it \

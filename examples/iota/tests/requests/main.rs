@@ -339,6 +339,11 @@ fn what_makes_no_sense_is_refused_in_one_line() {
         ("wasm", "(module (func (export \"_start\") (i32.const 1)))", "bad: "),
         ("wasm", "(module (import \"a\" \"b\" (func)) (func (export \"_start\")))", "bad: "),
         ("wasm", "(component)", "bad: "),
+        (
+            "wasm",
+            "(module (import \"observe:guest@3\" \"log\" (func)) (func (export \"_start\")))",
+            "bad: imports `observe:guest@3`, and this host provides `observe:guest@1`, ",
+        ),
     ] {
         let answer = upload(host.address, "bad", field, &wat::parse_str(wasm).expect("it parses"));
         assert_eq!(answer.status, 400, "{}", answer.body);
