@@ -7,7 +7,8 @@ use crate::frame::MAX_DEPTH;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quotas {
-    /// Names of spans and metrics of the guest's own, in a trace: 1,000.
+    /// Names of spans and metrics of the guest's own, in a trace: 1,000. As many instruments, for as
+    /// long as the store lives.
     pub names: u32,
     /// The bytes at which a name is cut: 256.
     pub name_bytes: u32,
@@ -31,6 +32,8 @@ pub struct Quotas {
     /// The bytes that a guest may log in a trace, attributes included: 1 MiB.
     pub log_bytes: u64,
     /// Spans, attributes, events, links, logs and metrics of the guest's own, each second: 10,000.
+    /// A measurement counts if it is in a batch, or the first of its instrument and attributes in a
+    /// trace: the others make the host keep nothing.
     pub events_per_second: u32,
     /// Spans of the guest's own that are open at a time: 1,000. As many entries of detached spans
     /// may be.

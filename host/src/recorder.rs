@@ -59,7 +59,7 @@ impl Entered {
 /// and then, and that a function's first timed call makes room for its counts.
 ///
 /// A store that is idle holds twelve bytes for each hooked function, and sixteen for each function
-/// of a module made for observe-sdk.
+/// of a module made for observe-sdk; beside that the names of the instruments that its guest asked for.
 ///
 /// [`Observer::tracer`]: crate::Observer::tracer
 pub struct Recorder(pub(crate) Option<Box<Inner>>);

@@ -287,7 +287,50 @@ fn index(value: f64, scale: i32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::index;
+    use super::{Exemplar, ExponentialHistogram, MAX_EXEMPLARS, index};
+    use crate::event::Number;
+
+    #[test]
+    fn a_value_that_stands_for_many_is_as_many() {
+        let (mut once, mut often) = (ExponentialHistogram::new(), ExponentialHistogram::new());
+        for (value, times) in [(0.5, 3), (-700.0, 2), (0.0, 4), (1e-9, 1), (8.0, 0)] {
+            assert!(once.record_many(value, times));
+            (0..times).for_each(|_| assert!(often.record(value)));
+        }
+        assert!(!once.record_many(f64::NAN, 2));
+        assert_eq!(once, often);
+        once.record_many(f64::MAX, u64::MAX);
+        once.record_many(f64::MAX, u64::MAX);
+        let point = once.point(Vec::new(), 1);
+        assert_eq!((point.count, point.sum), (u64::MAX, Some(f64::MAX)));
+    }
+
+    #[test]
+    fn exemplars_are_asked_for_only_if_they_are_kept() {
+        let mut histogram = ExponentialHistogram::new();
+        let exemplar = || Exemplar {
+            time_unix_nanos: 1,
+            value: Number::Int(1),
+            trace_id: None,
+            span_id: None,
+            filtered_attributes: Vec::new(),
+        };
+        for _ in 0..MAX_EXEMPLARS {
+            histogram.offer(|| None);
+            histogram.offer(|| Some(exemplar()));
+        }
+        assert_eq!(histogram.point(Vec::new(), 1).exemplars.len() as u64, MAX_EXEMPLARS);
+        let mut asked = 0;
+        for _ in 0..10_000 {
+            histogram.offer(|| {
+                asked += 1;
+                Some(exemplar())
+            });
+        }
+        // 20 · ln(10,020 / 20) are expected.
+        assert!((80..180).contains(&asked), "{asked}");
+        assert_eq!(histogram.point(Vec::new(), 1).exemplars.len() as u64, MAX_EXEMPLARS);
+    }
 
     #[test]
     fn powers_of_two_end_their_bucket() {

@@ -77,6 +77,11 @@ impl Inner {
             self.lost.invalid_measurements += 1;
             return;
         }
+        if records.within_reach() < records.count() {
+            // Without its attributes it would be of another series.
+            self.lost.unreadable += 1;
+            return;
+        }
         let found = self.instruments.find(instrument, records);
         if found.is_some_and(|slot| slot.record_quickly(value)) {
             return;
@@ -99,7 +104,7 @@ impl Inner {
             return None;
         }
         let (mut held, mut said) = (0, Said::default());
-        said.read(&mut self.rules(&mut held), records, records.within_reach());
+        said.read(&mut self.rules(&mut held), records, records.count());
         let of = self.instruments.get(instrument)?;
         let of = Of {
             tenant: self.trace.as_ref().and_then(|trace| trace.tenant.as_deref()),

@@ -377,16 +377,21 @@ fn attributes_that_are_lost_are_counted_once_for_a_series() {
 }
 
 #[test]
-fn attributes_out_of_reach_are_counted_and_the_measurement_stays() {
+fn a_measurement_whose_attributes_are_out_of_reach_is_counted() {
     let wat = with_attributes(
         3,
         "(call $i64 (local.get $a) (i64.const 1) (i32.const -1) (i32.const 2))
-         (call $i64 (local.get $a) (i64.const 1) (i32.const 0) (i32.const -1))",
+         (call $i64 (local.get $a) (i64.const 1) (i32.const 0) (i32.const -1))
+         ;; One that is only in part is left out.
+         (i64.store (i32.const 2160) (i64.const 7))
+         (i32.store (i32.const 2144) (i32.const -1))
+         (call $i64 (local.get $a) (i64.const 1) (i32.const 2120) (i32.const 2))",
     );
     let mut guest = Guest::new(&wat);
     let report = guest.trace("go", TraceOptions::new("root"));
-    assert_eq!((report.lost.unreadable, report.lost.total()), (6, 6));
-    assert_eq!(the_sum(&guest_metric(&guest, "a"), true), Number::Int(6));
+    assert_eq!((report.lost.unreadable, report.lost.total()), (9, 9));
+    let expected = (vec![Attribute::new("express", true)], Number::Int(3));
+    assert_eq!(sums(&guest_metric(&guest, "a")), [expected]);
 }
 
 #[test]
