@@ -82,7 +82,7 @@ fn examples_import_what_the_contract_has() {
             let expected = told::core_type(&engine, import.name());
             assert_eq!(Some(ty.to_string()), expected.map(|ty| ty.to_string()), "{import:?}");
         }
-        let mut theirs: Vec<_> = theirs.iter().map(|import| import.module()).collect();
+        let mut theirs: Vec<_> = theirs.iter().map(wasmtime::ImportType::module).collect();
         theirs.dedup();
         assert_eq!(theirs, others, "{name}");
     }

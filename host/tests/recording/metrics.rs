@@ -422,7 +422,7 @@ fn a_strict_host_traps_for_measurements_that_cannot_be() {
     let mut guest = Guest::of(module(&wat).expect("valid"), strict);
     for (export, expected) in [("ints", None), ("wrongs", Some("record-i64"))] {
         let result = guest.traced(export, TraceOptions::new("root")).result;
-        let misuse = result.err().and_then(|error| error.downcast_ref::<Misuse>().copied());
+        let misuse = result.err().and_then(|error| error.downcast_ref::<Misuse>().cloned());
         assert_eq!(misuse.map(|misuse| misuse.name), expected);
     }
 }
