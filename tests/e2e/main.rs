@@ -12,6 +12,7 @@ mod fuzz;
 mod harness;
 mod hooks;
 mod instrument;
+mod integrations;
 mod memory;
 mod otlp;
 mod prometheus;
