@@ -338,8 +338,11 @@ impl Inner {
             }
         };
         if let Some(extra) = self.current_extra() {
+            // A guest that said why it fails, as its panic hook does, knows better.
+            if extra.status != Status::Error || extra.detail.status_message.is_empty() {
+                extra.detail.status_message = detail.status_message;
+            }
             extra.status = Status::Error;
-            extra.detail.status_message = detail.status_message;
             extra.detail.attributes.extend(detail.attributes);
         }
         End::Failed

@@ -11,7 +11,7 @@ use crate::{Module, owner};
 
 /// What such functions belong to: `observe-guest` for Rust and for AssemblyScript, what it listens to, and
 /// what runs between a panic and its hook.
-const TELLERS: [&str; 9] = [
+const TELLERS: [&str; 11] = [
     "observe",
     "log",
     "tracing",
@@ -20,6 +20,8 @@ const TELLERS: [&str; 9] = [
     "tracing_subscriber",
     "core::panicking",
     "std::panicking",
+    "std::sys::backtrace",
+    "__rustc::rust_begin_unwind",
     "~lib/observe-guest",
 ];
 

@@ -64,8 +64,8 @@ pub(crate) fn tell() {
 
     order.record("total", 9.5);
     order.record("otel.status_code", "ok");
-    info_span!("nothing", secret = Empty).in_scope(|| {
+    info_span!("nothing", note = Empty).in_scope(|| {
         let current = Span::current();
-        current.record("secret", "told");
+        current.record("note", "told");
     });
 }
