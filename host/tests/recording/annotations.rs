@@ -378,6 +378,21 @@ fn a_scoped_span_ends_with_its_function_however_that_ends() {
     }
 }
 
+/// As a panic hook does before the trap.
+#[test]
+fn why_a_span_fails_the_guest_knows_better_than_the_trap() {
+    for (said, expected) in
+        [("no such order", "no such order"), ("", "wasm `unreachable` instruction executed")]
+    {
+        let script = within_span(|script| {
+            let why = script.text(said);
+            format!("(call $status {CURRENT} (i32.const 2) {why}) (unreachable)")
+        });
+        let (_, arrived) = script.run();
+        assert_eq!(arrived.span("s").detail.status_message, expected);
+    }
+}
+
 #[test]
 fn nothing_is_said_outside_of_a_trace() {
     let script = within_span(|script| {
