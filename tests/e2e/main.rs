@@ -13,6 +13,7 @@ mod fuzz;
 mod harness;
 mod hooks;
 mod instrument;
+mod languages;
 mod memory;
 mod otlp;
 mod prometheus;

@@ -25,11 +25,11 @@ use serde_json::Value as Json;
 use wasmtime::{Engine, Linker, Store};
 
 /// A process that ends with the test.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
     /// Asks it to end, and waits until it has.
-    fn terminate(mut self) {
+    pub(crate) fn terminate(mut self) {
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let end = Instant::now() + Duration::from_secs(20);
         while Instant::now() < end && matches!(self.0.try_wait(), Ok(None)) {
@@ -57,7 +57,7 @@ fn listening(command: &mut Command) -> (Process, u16) {
 }
 
 /// An OTLP/HTTP endpoint that keeps each request in a file of `folder`.
-fn capture(folder: &Path) -> (Process, u16) {
+pub(crate) fn capture(folder: &Path) -> (Process, u16) {
     capture_with(&[], folder)
 }
 
@@ -103,7 +103,7 @@ fn rotel(port: u16) -> (Process, Ports) {
 
 /// The spans, log records or metrics in the requests that were kept, as the official Python
 /// classes decode them.
-fn decode(signal: &str, folder: &Path) -> Vec<Json> {
+pub(crate) fn decode(signal: &str, folder: &Path) -> Vec<Json> {
     let python = cache().join("venv/bin/python");
     let mut command = Command::new(python);
     command.arg(repository().join("tests/oracle/decode_otlp.py")).arg(signal).arg(folder);
