@@ -8,7 +8,7 @@ use observe_host::{Observer, Quotas, Recorder};
 use wasmtime::{Engine, Linker, Store, ValType};
 use wit_parser::{Function, Resolve, Type, TypeDefKind, TypeId};
 
-use crate::harness::repository;
+use crate::harness::{observe, output, repository, stderr};
 
 fn read(path: &str) -> String {
     let path = repository().join(path);
@@ -135,7 +135,9 @@ fn the_page_has_what_the_constants_say() {
 fn the_host_links_what_the_page_has() {
     let page: BTreeMap<_, _> =
         imports().into_iter().map(|(name, import)| (name, import.core)).collect();
-    assert_eq!(linked(&Observer::disabled(), guest::MODULE), page);
+    for observer in [Observer::default(), Observer::disabled()] {
+        assert_eq!(linked(&observer, guest::MODULE), page, "{observer:?}");
+    }
 }
 
 #[test]
@@ -143,8 +145,10 @@ fn the_host_links_every_version_of_the_page() {
     let versions = table("| version | what it added |");
     let versions: Vec<_> = versions.iter().map(|row| row[0].as_str()).collect();
     assert_eq!(versions, guest::MODULES);
-    for version in &versions {
-        assert!(!linked(&Observer::disabled(), version).is_empty(), "{version}");
+    for observer in [Observer::default(), Observer::disabled()] {
+        for version in &versions {
+            assert!(!linked(&observer, version).is_empty(), "{version}: {observer:?}");
+        }
     }
 }
 
@@ -355,4 +359,24 @@ fn the_page_has_the_default_quotas() {
     let quotas = format!("{:?}", Quotas::default());
     let fields = quotas.trim_start_matches("Quotas { ").trim_end_matches(" }");
     assert_eq!(page, fields.split(", ").collect::<Vec<_>>());
+}
+
+#[test]
+fn the_guest_of_the_page_is_complete() {
+    let page = read("docs/ABI.md");
+    let (_, guest) = page.split_once("\n```wat\n").expect("a guest");
+    let (guest, _) = guest.split_once("\n```\n").expect("its end");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("greet.wat");
+    std::fs::write(&path, guest).expect("can be written");
+    // As the page says.
+    let command = "observe run greet.wat --invoke greet --min-duration 0";
+    assert!(page.contains(&format!("`{command}`")));
+    let arguments = command.split(' ').skip(1);
+    let result = output(observe().current_dir(folder.path()).args(arguments), b"");
+    let shown = stderr(&result);
+    assert!(result.status.success(), "{shown}");
+    assert!(shown.contains("─ greet  customer=ada\n"), "{shown}");
+    assert!(shown.contains("  INFO   hello  in greet\n"), "{shown}");
+    assert!(!shown.contains("observe:"), "nothing is lost: {shown}");
 }

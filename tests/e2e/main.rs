@@ -14,6 +14,7 @@ mod harness;
 mod hooks;
 mod instrument;
 mod integrations;
+mod languages;
 mod memory;
 mod otlp;
 mod prometheus;

@@ -221,7 +221,8 @@ impl Opts {
 
         let options = TraceOptions::new(format!("run {}", input.file_name()))
             .attribute(Attribute::new("wasm.module.name", input.file_name()))
-            .parent(inherited.parent);
+            .parent(inherited.parent)
+            .baggage(&inherited.baggage);
         let interrupter = guest.interrupter();
         signal::stop_on_signal(interrupter.clone());
         let (ending, told) = on_a_large_stack(|| guest.run(options))?;

@@ -5,7 +5,7 @@
 use std::env;
 
 use anyhow::Result;
-use observe_collector::propagation::{Propagator, Propagators};
+use observe_collector::propagation::{Baggage, Propagator, Propagators};
 use observe_host::TraceContext;
 
 use crate::view::text::{clean, say};
@@ -21,8 +21,8 @@ const SHOWN: usize = 80;
 pub(super) struct Inherited {
     /// The span under which the run stands.
     pub(super) parent: Option<TraceContext>,
-    /// What came with it, in the form of the header; may be empty.
-    pub(super) baggage: String,
+    /// What came with it; may be empty.
+    pub(super) baggage: Baggage,
 }
 
 /// Reads the environment of the process. What is no `traceparent`, or no baggage, is said and left
@@ -61,7 +61,7 @@ fn read_from(lookup: &dyn Fn(&str) -> Option<String>) -> Result<(Inherited, Vec<
     if baggage.is_some() && is_asked_for && carried.baggage.entries().is_empty() {
         warnings.push(format!("{BAGGAGE}: has no entry such as key=value that can be read"));
     }
-    Ok((Inherited { parent, baggage: carried.baggage.to_string() }, warnings))
+    Ok((Inherited { parent, baggage: carried.baggage }, warnings))
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
     fn the_environment_tells_the_parent_and_the_baggage() {
         let (inherited, warnings) = given(&[(TRACEPARENT, PARENT), (BAGGAGE, "a=1, b = 2")]);
         assert_eq!(inherited.parent.expect("one").to_string(), PARENT);
-        assert_eq!(inherited.baggage, "a=1,b=2");
+        assert_eq!(inherited.baggage.to_string(), "a=1,b=2");
         assert_eq!(warnings, [""; 0]);
         assert_eq!(given(&[(TRACEPARENT, ""), (BAGGAGE, " ")]), Default::default());
     }
@@ -95,7 +95,11 @@ mod tests {
         {
             let (inherited, warnings) = given(&[&[("OTEL_PROPAGATORS", list)], &all[..]].concat());
             assert_eq!(inherited.parent.is_some(), has_parent, "{list}");
-            assert_eq!((inherited.baggage.as_str(), warnings), (baggage, vec![]), "{list}");
+            assert_eq!(
+                (inherited.baggage.to_string().as_str(), warnings),
+                (baggage, vec![]),
+                "{list}"
+            );
         }
     }
 
