@@ -45,7 +45,8 @@ fn span(number: u32, parent: Option<u32>, start: u64, end: u64, failed: bool) ->
         parent: parent.map(SpanNumber),
         symbol: None,
         status: if failed { Status::Error } else { Status::Unset },
-        detail: name.map(|name| Box::new(SpanDetail { name: Some(name), ..SpanDetail::default() })),
+        detail: name
+            .map(|name| Box::new(SpanDetail { name: Some(name.into()), ..SpanDetail::default() })),
     }
 }
 

@@ -82,7 +82,7 @@ impl Observer {
         let mut spans: Vec<_> = (1..)
             .zip(steps)
             .map(|(number, Step { name, start, end })| {
-                let detail = SpanDetail { name: Some(name), ..SpanDetail::default() };
+                let detail = SpanDetail { name: Some(name.into()), ..SpanDetail::default() };
                 record(number, start, end, Status::Unset, detail)
             })
             .collect();

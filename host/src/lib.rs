@@ -115,6 +115,7 @@ mod annotations;
 mod cells;
 mod clock;
 mod compile;
+mod constants;
 mod context;
 mod contract;
 mod cpu;

@@ -1,6 +1,9 @@
 //! Names that a guest gives its own spans.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+
+use crate::constants;
 
 /// The name of spans and metrics whose own would be one too many.
 pub(crate) const OVERFLOW: &str = "(more names)";
@@ -9,7 +12,7 @@ pub(crate) const OVERFLOW: &str = "(more names)";
 #[derive(Default)]
 pub(crate) struct Names {
     ids: HashMap<Box<str>, u32>,
-    names: Vec<Box<str>>,
+    names: Vec<Cow<'static, str>>,
 }
 
 impl Names {
@@ -25,13 +28,15 @@ impl Names {
         }
         let name: Box<str> = if within { name } else { OVERFLOW }.into();
         let id = self.names.len() as u32;
-        self.ids.insert(name.clone(), id);
-        self.names.push(name);
+        self.names
+            .push(constants::share(&name).map_or_else(|| name.to_string().into(), Cow::Borrowed));
+        self.ids.insert(name, id);
         (id, within)
     }
 
-    pub(crate) fn get(&self, id: u32) -> &str {
-        self.names.get(id as usize).map_or("", |name| name)
+    pub(crate) fn get(&self, id: u32) -> &Cow<'static, str> {
+        const NONE: &Cow<'_, str> = &Cow::Borrowed("");
+        self.names.get(id as usize).unwrap_or(NONE)
     }
 
     pub(crate) fn clear(&mut self) {

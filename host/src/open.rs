@@ -75,7 +75,7 @@ impl<'o, T: 'static, S: AsContextMut<Data = T>> Open<'o, T, S> {
         inner.be_careful();
         inner.told.forget(inner.module.only_memory_bytes());
         if inner.trace.is_some() {
-            let name = Some("instantiate".to_owned());
+            let name = Some("instantiate".into());
             let place = inner.begin_part(SpanDetail { name, ..SpanDetail::default() }, false);
             open.span = place.map_or(Span::None, Span::Instantiation);
         }

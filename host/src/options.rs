@@ -79,7 +79,7 @@ impl TraceOptions {
 
     /// What a span of these options will say, where it is no root.
     pub(crate) fn into_detail(self) -> SpanDetail {
-        let (name, attributes) = (Some(self.name), self.attributes);
+        let (name, attributes) = (Some(self.name.into()), self.attributes);
         SpanDetail { name, attributes, ..SpanDetail::default() }
     }
 }

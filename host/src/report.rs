@@ -129,7 +129,7 @@ impl Inner {
                 let function = &functions.map.functions[id as usize];
                 (function.name.as_str(), functions.source(id as usize))
             }
-            What::Named(name) => (self.names.get(name), None),
+            What::Named(name) => (&**self.names.get(name), None),
         };
         let quantiles = met.quantiles([0.5, 0.95, 0.99]);
         let [p50_nanos, p95_nanos, p99_nanos] = quantiles.map(|ticks| scale.nanos(ticks));

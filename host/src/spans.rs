@@ -83,11 +83,16 @@ impl Inner {
     pub(crate) fn record(&mut self, kept: Kept, extra: Extra, now: Ticks) {
         let Kept { start, row, number, parent, suspended, end } = kept;
         let Some(trace) = &mut self.trace else { return };
+        trace.kept += 1;
+        trace.kept_calls += u64::from(row != RowId::NONE);
+        if !trace.is_sent() {
+            return;
+        }
         let Extra { mut detail, said, status, growth, .. } = extra;
         let symbol = match self.stats.more(row).map(|more| more.what) {
             Some(What::Function(id)) => Some(SymbolId(id)),
             Some(What::Named(name)) => {
-                detail.name = Some(self.names.get(name).to_owned());
+                detail.name = Some(self.names.get(name).clone());
                 None
             }
             None => None,
@@ -106,8 +111,6 @@ impl Inner {
         let refused = add_said(&mut detail.attributes, said.attributes, of_all);
         self.lost.excess_attributes += u64::from(refused);
         detail.dropped_attributes = detail.dropped_attributes.saturating_add(refused);
-        trace.kept += 1;
-        trace.kept_calls += u64::from(row != RowId::NONE);
         trace.add_span(SpanRecord {
             start_unix_nanos: trace.scale.unix_nanos(start),
             end_unix_nanos: trace.scale.unix_nanos(now.max(start)),

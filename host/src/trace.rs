@@ -84,12 +84,18 @@ impl Active {
         (number < MAX_SPANS).then_some(SpanNumber(number))
     }
 
+    /// Whether its spans and logs go anywhere.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// Adds a span of a trace that is sent.
     pub(crate) fn add_span(&mut self, span: SpanRecord) {
-        if self.sink.is_some() {
-            self.spans.push(span);
-            if self.spans.len() >= CHUNK {
-                self.hand_over();
-            }
+        self.spans.push(span);
+        if self.spans.len() >= CHUNK {
+            self.hand_over();
+            // As many are likely to follow.
+            self.spans.reserve_exact(CHUNK);
         }
     }
 
@@ -165,7 +171,7 @@ impl Inner {
         let mut attributes = options.attributes;
         attributes.push(Attribute::new("wasm.trace.mode", mode.name()));
         attributes.extend(options.tenant.map(|tenant| Attribute::new("wasm.tenant", tenant)));
-        let name = Some(options.name);
+        let name = Some(options.name.into());
         let detail = SpanDetail { name, attributes, ..SpanDetail::default() };
         self.open_host(detail, true);
         // The root takes the number 0.

@@ -67,7 +67,8 @@ impl Exporter for Kept {
         self.0.lock().expect("whole").extend(chunk.spans.iter().map(|span| {
             let symbol = span.symbol.and_then(|id| trace.symbols.get(id));
             let own = span.detail.as_ref().and_then(|detail| detail.name.clone());
-            let name = symbol.map(|symbol| symbol.name.clone()).or(own).expect("a name");
+            let name =
+                symbol.map(|symbol| symbol.name.clone()).or(own.map(Into::into)).expect("a name");
             (trace.trace_id, trace.span_id(span.number), trace.parent_id(span), name)
         }));
     }

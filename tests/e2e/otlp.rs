@@ -149,7 +149,9 @@ impl Exporter for Kept {
             let kept = Span {
                 trace: trace.trace_id.to_string(),
                 parent: trace.parent_id(span).map(|id| id.to_string()).unwrap_or_default(),
-                name: name.or_else(|| detail?.name.clone()).expect("each span has a name"),
+                name: name
+                    .or_else(|| detail?.name.clone().map(Into::into))
+                    .expect("each span has a name"),
                 start: span.start_unix_nanos.to_string(),
                 end: span.end_unix_nanos.to_string(),
                 failed: span.status == Status::Error,

@@ -222,7 +222,8 @@ mod tests {
     }
 
     fn span(number: u32, parent: Option<u32>, name: &str, events: Vec<SpanEvent>) -> SpanRecord {
-        let detail = SpanDetail { name: Some(name.to_owned()), events, ..SpanDetail::default() };
+        let detail =
+            SpanDetail { name: Some(name.to_owned().into()), events, ..SpanDetail::default() };
         SpanRecord {
             start_unix_nanos: 1_000,
             end_unix_nanos: 9_000,

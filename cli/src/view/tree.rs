@@ -99,7 +99,7 @@ impl State {
             (Some(symbol), _) => Key::Symbol(symbol),
             (None, detail) => {
                 let name = detail.as_ref().and_then(|detail| detail.name.clone());
-                Key::Name(name.unwrap_or_default())
+                Key::Name(name.unwrap_or_default().into_owned())
             }
         };
         let children = self.pending.remove(&span.number).unwrap_or_default();

@@ -89,7 +89,7 @@ impl Entry {
             || said.peek().is_some()
         {
             let detail = detail.get_or_insert_default();
-            detail.name = start.name;
+            detail.name = start.name.map(Into::into);
             detail.kind = start.kind;
             detail.status_message = end.status_message;
             detail.attributes.extend(said);

@@ -53,7 +53,7 @@ impl Names {
             let original = Attribute::new("observe.span.name", name);
             let detail = span.detail.get_or_insert_default();
             detail.attributes.push(original);
-            detail.name = Some(OVERFLOW.to_owned());
+            detail.name = Some(OVERFLOW.into());
             renamed += 1;
         }
         renamed
@@ -71,7 +71,8 @@ mod tests {
     };
 
     fn span(symbol: Option<u32>, name: Option<&str>) -> SpanRecord {
-        let own = |name: &str| SpanDetail { name: Some(name.to_owned()), ..SpanDetail::default() };
+        let own =
+            |name: &str| SpanDetail { name: Some(name.to_owned().into()), ..SpanDetail::default() };
         SpanRecord {
             start_unix_nanos: 1,
             end_unix_nanos: 2,

@@ -1,5 +1,7 @@
 //! Spans: what each has, and what only few have.
 
+use std::borrow::Cow;
+
 use super::{Attribute, SpanId, SpanNumber, SymbolId, TraceFlags, TraceId};
 
 /// The status of a span, as OpenTelemetry defines it.
@@ -53,7 +55,7 @@ pub struct SpanRecord {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpanDetail {
     /// The name of a span that stands for no function.
-    pub name: Option<String>,
+    pub name: Option<Cow<'static, str>>,
     /// What it is to others.
     pub kind: SpanKind,
     /// Why it failed; counts for [`Status::Error`] only.

@@ -11,7 +11,7 @@ fn detail_bytes(detail: &SpanDetail) -> usize {
     let event = |event: &SpanEvent| event.name.len() + attribute_bytes(&event.attributes);
     let link = |link: &SpanLink| link.trace_state.len() + attribute_bytes(&link.attributes);
     size_of::<SpanDetail>()
-        + detail.name.as_ref().map_or(0, String::len)
+        + detail.name.as_ref().map_or(0, |name| name.len())
         + detail.status_message.len()
         + attribute_bytes(&detail.attributes)
         + size_of_val(detail.events.as_slice())

@@ -99,7 +99,7 @@ fn spans_with_everything_are_encoded_without_allocations() {
     for span in &mut chunk.spans {
         span.status = Status::Error;
         span.detail = Some(Box::new(SpanDetail {
-            name: Some("named".to_owned()),
+            name: Some("named".into()),
             status_message: "it failed".to_owned(),
             attributes: attributes.clone(),
             events: vec![SpanEvent {

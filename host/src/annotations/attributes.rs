@@ -34,6 +34,7 @@ impl Said {
         let most = may.min(rules.quotas.attributes);
         rules.lost.excess_attributes += u64::from(may - most);
         self.dropped = self.dropped.saturating_add(count - most);
+        self.attributes.reserve_exact(most as usize);
         for Record { key, value } in given.take(most as usize) {
             self.add(rules, key, value);
         }

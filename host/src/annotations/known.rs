@@ -5,18 +5,12 @@
 //! hashed, checked or copied.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
+use crate::constants;
 use crate::stats::RowId;
 
 /// Texts that are known at a time; one in the place of another is forgotten.
 const PLACES: usize = 128;
-
-/// Keys that all hosts of a process share, each for good, and the bytes that one may have. Together
-/// they are at most 256 KiB, whatever guests say; others are copied each time.
-const SHARED_KEYS: usize = 4096;
-const SHARED_KEY_BYTES: usize = 64;
 
 /// The texts of one trace.
 #[derive(Default)]
@@ -61,7 +55,7 @@ impl Known {
 
     /// Remembers a key, if all hosts can share it.
     pub(crate) fn remember_key(&mut self, key: &str, is_secret: bool) {
-        if let Some(shared) = share(key)
+        if let Some(shared) = constants::share(key)
             && let Some(text) = self.put(key.as_bytes())
         {
             text.key = Some(Key { text: Cow::Borrowed(shared), is_secret });
@@ -95,24 +89,6 @@ fn place(bytes: &[u8]) -> usize {
     (mixed >> 32) as usize % PLACES
 }
 
-/// The key as all hosts of the process share it; `None` where there are too many, or it is long.
-fn share(key: &str) -> Option<&'static str> {
-    static SHARED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    if key.len() > SHARED_KEY_BYTES {
-        return None;
-    }
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(key) = shared.get(key) {
-        return Some(key);
-    }
-    if shared.len() >= SHARED_KEYS {
-        return None;
-    }
-    let key: &'static str = Box::leak(key.into());
-    shared.insert(key);
-    Some(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,14 +107,5 @@ mod tests {
         assert!(known.key(&memory).is_some_and(|key| key.text == "key" && key.is_secret));
         memory[0] = b'p';
         assert!(known.key(&memory).is_none());
-    }
-
-    #[test]
-    fn only_so_much_is_shared() {
-        assert_eq!(share("a key"), Some("a key"));
-        assert_eq!(share(&"k".repeat(SHARED_KEY_BYTES + 1)), None);
-        let shared = (0..2 * SHARED_KEYS).filter_map(|n| share(&n.to_string())).count();
-        assert!(shared < SHARED_KEYS, "{shared}");
-        assert_eq!(share("a key"), Some("a key"), "it stays");
     }
 }

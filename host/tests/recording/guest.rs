@@ -183,7 +183,10 @@ impl Exporter for Kept {
                 number: span.number.0,
                 parent: span.parent.map(|parent| parent.0),
                 remote: info.parent.as_ref().map(|parent| parent.span_id.to_string()),
-                name: symbol.map(|symbol| symbol.name.clone()).or(own).expect("a name"),
+                name: symbol
+                    .map(|symbol| symbol.name.clone())
+                    .or(own.map(Into::into))
+                    .expect("a name"),
                 failed: span.status == Status::Error,
                 start: span.start_unix_nanos,
                 end: span.end_unix_nanos,

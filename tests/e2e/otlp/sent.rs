@@ -110,7 +110,7 @@ fn full_span(number: u8) -> SpanRecord {
     };
     let failed = number.is_multiple_of(3);
     let detail = SpanDetail {
-        name: Some(format!("root {number}")),
+        name: Some(format!("root {number}").into()),
         kind: KINDS[usize::from(number) % KINDS.len()],
         status_message: if failed { "it is größer".to_owned() } else { String::new() },
         attributes: attributes(),

@@ -54,7 +54,7 @@ fn flags(flags: TraceFlags, is_remote: Option<bool>) -> u32 {
 pub(super) fn span(trace: &TraceInfo, span: &SpanRecord) -> Json {
     let symbol = span.symbol.and_then(|id| trace.symbols.get(id));
     let detail = span.detail.as_deref().cloned().unwrap_or_default();
-    let name = symbol.map(|symbol| symbol.name.clone()).or(detail.name);
+    let name = symbol.map(|symbol| symbol.name.clone()).or(detail.name.map(Into::into));
     let shared = symbol.into_iter().flat_map(|symbol| &symbol.attributes);
     let is_remote = match (span.parent, &trace.parent) {
         (None, Some(parent)) => parent.is_remote,
