@@ -80,7 +80,7 @@ pub inline fn attr(key: []const u8, value: anytype) Attribute {
     switch (@typeInfo(Value)) {
         .bool => return record(key, c.OBSERVE_TYPE_BOOL_, 0, .{ .bits = @intFromBool(value) }),
         .int, .comptime_int => {
-            return record(key, c.OBSERVE_TYPE_I64_, 0, .{ .i64 = @intCast(value) });
+            return record(key, c.OBSERVE_TYPE_I64_, 0, .{ .i64 = std.math.lossyCast(i64, value) });
         },
         .float, .comptime_float => {
             return record(key, c.OBSERVE_TYPE_F64_, 0, .{ .f64 = @floatCast(value) });
@@ -293,7 +293,7 @@ fn Instrument(comptime kind: i32) type {
             const instrument = &self.instrument;
             switch (@typeInfo(@TypeOf(value))) {
                 .int, .comptime_int => {
-                    c.observe_record_i64_(instrument, @intCast(value), list.ptr, list.len);
+                    c.observe_record_i64_(instrument, std.math.lossyCast(i64, value), list.ptr, list.len);
                 },
                 else => c.observe_record_f64_(instrument, @floatCast(value), list.ptr, list.len),
             }

@@ -21,7 +21,7 @@ use crate::lost::Lost;
 use crate::observer::Shared;
 use crate::quotas::Quotas;
 use crate::recorder::Inner;
-use crate::records::Raw;
+use crate::records::{Raw, Records};
 use crate::redaction::Redaction;
 use crate::statsd;
 
@@ -165,6 +165,11 @@ impl Inner {
         may
     }
 
+    /// How many of these attributes it may give; those past the quota of one thing are no events.
+    fn may_give(&mut self, attributes: &Records<'_>) -> u32 {
+        self.may_say(attributes.within_reach().min(self.shared.quotas.attributes))
+    }
+
     /// Whether it may make any.
     fn has_events_left(&mut self) -> bool {
         if self.guarded.events == 0 {
@@ -215,11 +220,11 @@ impl Inner {
             return;
         }
         let Some(tags) = self.text(tags, MAX_TAGS_BYTES) else { return };
+        let Some(place) = self.tagged() else { return };
         for (key, value) in statsd::tags(&tags) {
             if !self.may_speak() {
                 continue;
             }
-            let Some(place) = self.tagged() else { return };
             let value = value.map_or(Raw::Bool(true), |value| Raw::String(value.as_bytes()));
             let Some(extra) = self.extras.get_mut(place) else { return };
             let mut rules = Rules::new(&self.shared, &mut self.lost, &mut self.guarded);

@@ -36,7 +36,7 @@ pub struct Quotas {
     /// trace: the others make the host keep nothing.
     pub events_per_second: u32,
     /// Spans of the guest's own that are open at a time: 1,000. As many entries of detached spans
-    /// may be.
+    /// may be, and at most 256.
     pub open_spans: u32,
     /// Timed calls and spans that are open at a time: 65,536, and at most 1,048,576.
     pub depth: u32,

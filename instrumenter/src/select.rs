@@ -310,7 +310,8 @@ impl Judge<'_> {
         if included && !selection.include.matches(&traits) {
             return Err(Omission::NotIncluded);
         }
-        if self.tells && !included && telling::passes_on(&traits.path, self.flattened) {
+        let passes_on = || !included && telling::passes_on(&traits.path, self.flattened);
+        if self.tells && (telling::is_deferred(&traits.path, self.flattened) || passes_on()) {
             return Err(Omission::Builtin);
         }
         if let Some(distances) = &self.distances

@@ -40,11 +40,10 @@ impl Module<'_> {
 pub(crate) fn passes_on(path: &str, flattened: bool) -> bool {
     let tellers: &[&str] = if flattened { &TELLERS_IN_GO } else { &TELLERS };
     tellers.iter().any(|teller| owner::starts_with(path, teller, flattened))
-        || flattened && is_deferred(path)
 }
 
-/// Whether the function is what Go's compiler makes of `defer span.End()`, as in `main.f.deferwrap1`: it
-/// would stand under the span that it ends.
-fn is_deferred(path: &str) -> bool {
-    path.rsplit('.').next().is_some_and(|last| last.starts_with("deferwrap"))
+/// Whether the function is what Go's compiler makes of `defer span.End()`, as in `main.f.deferwrap1`. It
+/// would stand under the span that it ends, whoever asks for it.
+pub(crate) fn is_deferred(path: &str, flattened: bool) -> bool {
+    flattened && path.rsplit('.').next().is_some_and(|last| last.starts_with("deferwrap"))
 }

@@ -359,4 +359,6 @@ fn packages_that_only_pass_on_what_is_told_are_left_out() {
         ],
     );
     assert_eq!(hooked(&go, &Selection::all()), ["log.Print"]);
+    // An include may match the package, but nobody asks for what the compiler added.
+    assert!(hooked(&go, &Selection::all().include_prefix("main")).is_empty());
 }

@@ -23,7 +23,8 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Adds what the guest gives, of which so many may be. What is past a quota is counted.
+    /// Adds what the guest gives, of which so many may be. What is past the quota of one thing is
+    /// counted.
     pub(crate) fn read(&mut self, rules: &mut Rules<'_>, records: &Records<'_>, may: u32) {
         let count = records.count();
         let Some(given) = records.iter() else {
@@ -31,8 +32,9 @@ impl Said {
             self.dropped = self.dropped.saturating_add(count);
             return;
         };
-        let most = may.min(rules.quotas.attributes);
-        rules.lost.excess_attributes += u64::from(may - most);
+        let limit = count.min(rules.quotas.attributes);
+        rules.lost.excess_attributes += u64::from(count - limit);
+        let most = may.min(limit);
         self.dropped = self.dropped.saturating_add(count - most);
         self.attributes.reserve_exact(most as usize);
         for Record { key, value } in given.take(most as usize) {
@@ -64,7 +66,9 @@ impl Said {
         let chars = self.chars - before.map_or(0, |said| weight(&said.value));
         let bytes = self.bytes - before.map_or(0, size);
         let left = (rules.quotas.span_value_chars as usize).saturating_sub(chars);
-        if others >= rules.quotas.attributes as usize || left == 0 {
+        // Numbers take nothing of it.
+        let is_number = matches!(value, Ok(Raw::Bool(_) | Raw::I64(_) | Raw::F64(_)));
+        if others >= rules.quotas.attributes as usize || left == 0 && !is_number {
             rules.lost.excess_attributes += 1;
             return None;
         }

@@ -24,6 +24,9 @@ const PLACE_BITS: u32 = 20;
 /// [`ROOT`](guest::ROOT) or [`CURRENT`](guest::CURRENT).
 const MAX_GENERATION: u32 = (1 << (31 - PLACE_BITS)) - 2;
 
+/// Entries that may be open at a time: a call that returns below them moves all of them.
+const MAX_ENTRIES: u32 = 256;
+
 /// Nanoseconds from which on it is worth a word that an entered span was open and not entered:
 /// less than that passes between the calls that open, enter, exit and close it.
 const IDLE_NANOS: u64 = 1000;
@@ -195,8 +198,7 @@ impl Inner {
         if self.is_nothing(handle) {
             return;
         }
-        // A call that returns below them moves all of them.
-        if self.guarded.entries >= self.shared.quotas.open_spans {
+        if self.guarded.entries >= self.shared.quotas.open_spans.min(MAX_ENTRIES) {
             self.lost.excess_open_spans += 1;
             return;
         }

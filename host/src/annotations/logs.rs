@@ -41,7 +41,7 @@ impl Inner {
             return;
         }
         let Some(body) = self.text(body, limit).map(Cow::into_owned) else { return };
-        let may = self.may_say(attributes.within_reach());
+        let may = self.may_give(attributes);
         let mut said = Said::default();
         let mut rules = Rules::new(&self.shared, &mut self.lost, &mut self.guarded);
         // What is handed over is held by no span.

@@ -40,7 +40,7 @@ impl Inner {
     pub(super) fn said(&mut self, attributes: &Records<'_>) -> Said {
         let mut said = Said::default();
         if attributes.count() > 0 {
-            let may = self.may_say(attributes.within_reach());
+            let may = self.may_give(attributes);
             let mut rules = Rules::new(&self.shared, &mut self.lost, &mut self.guarded);
             said.read(&mut rules, attributes, may);
         }
@@ -104,7 +104,7 @@ impl Inner {
 
     /// The guest gives a span attributes.
     pub(crate) fn span_attributes(&mut self, span: i32, attributes: &Records<'_>) {
-        let may = self.may_say(attributes.within_reach());
+        let may = self.may_give(attributes);
         if self.trace.is_none() || attributes.within_reach() > 0 && may == 0 {
             return;
         }
@@ -124,7 +124,7 @@ impl Inner {
         if !self.may_speak() {
             return;
         }
-        let may = self.may_say(attributes.within_reach());
+        let may = self.may_give(attributes);
         let Some(place) = self.place_of(span) else { return };
         let Some(trace) = &self.trace else { return };
         let time_unix_nanos = trace.scale.unix_nanos(now);
@@ -176,7 +176,7 @@ impl Inner {
         if !self.may_speak() {
             return;
         }
-        let may = self.may_say(attributes.within_reach());
+        let may = self.may_give(attributes);
         let Some(place) = self.place_of(span) else { return };
         let Some((extra, mut rules)) = self.said_at(place) else { return };
         let Some(traceparent) = traceparent else { return rules.lost.unreadable += 1 };

@@ -230,15 +230,37 @@ fn ten_thousand_attributes_are_as_many_as_the_quota_says() {
         format!("(call $attributes {CURRENT} {given})")
     });
     let mut quotas = Quotas::default();
-    quotas.events_per_second = 20_000;
+    // Those that are left out are no events.
+    quotas.events_per_second = 65;
     let (_, report, arrived) = script.with(observer().quotas(quotas));
     assert_lost(&report, report.lost.excess_attributes, 10_000 - 64);
     let detail = arrived.span("s").detail;
     assert_eq!((detail.attributes.len(), detail.dropped_attributes), (64, 10_000 - 64));
     quotas.events_per_second = 10;
     let (_, report, arrived) = script.with(observer().quotas(quotas));
-    assert_lost(&report, report.lost.excess_events, 10_000 - 9);
+    assert_eq!((report.lost.excess_events, report.lost.excess_attributes), (64 - 9, 10_000 - 64));
     assert_eq!(arrived.span("s").detail.attributes.len(), 9);
+}
+
+#[test]
+fn numbers_take_nothing_of_the_quota_of_text() {
+    let script = within_span(|script| {
+        let long = "x".repeat(200);
+        let given = [
+            ("text", Given::String(&long)),
+            ("number", Given::I64(42)),
+            ("bool", Given::Bool(true)),
+            ("more", Given::String("y")),
+        ];
+        let given = script.attributes(&given);
+        format!("(call $attributes {CURRENT} {given})")
+    });
+    let mut quotas = Quotas::default();
+    quotas.span_value_chars = 200;
+    let (_, report, arrived) = script.with(observer().quotas(quotas));
+    assert_lost(&report, report.lost.excess_attributes, 1);
+    let span = arrived.span("s");
+    assert_eq!((span.attribute("number"), span.attribute("more")), (Some(&42.into()), None));
 }
 
 #[test]
