@@ -82,7 +82,7 @@
 //! |---|---|
 //! | `off` | nothing at all is left of annotations: no imports, no code, and values of no size |
 //! | `std` | `String`, `Vec` and their like as values; the modules `native` and `panic` |
-//! | `log` | the module `log`: a logger for the crate of that name, with no `std` and no allocator |
+//! | `log` | the module `log`: a logger for the crate of that name; no `std`, no allocator |
 //! | `kv` | `log`, and the key-values of its records |
 //! | `tracing` | `std`, and the module `tracing`: a layer for the crate of that name |
 //!
@@ -196,7 +196,8 @@ pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
 /// An argument is recorded as what it is if its type implements [`ToValue`]; otherwise by `Debug`,
 /// of which [`MAX_FIELD`] bytes are kept, on the stack; otherwise not at all. An argument of a
 /// generic type is recorded if a bound says that it can be. Arguments whose names begin with `_`
-/// are left out, and so is `self`: what is worth to be told of it is named, as in `fields(self.id)`.
+/// are left out, and so is `self`: what is worth to be told of it is named, as in
+/// `fields(self.id)`.
 ///
 /// Nothing is looked at while the host does not listen.
 ///
