@@ -82,7 +82,7 @@ enum {
 };
 
 // Severities of log records. The three numbers after each are finer steps of it (OpenTelemetry logs
-// data model, "Field: SeverityNumber").
+// data model, "Field: SeverityNumber"), which the host takes for the same: 9 to 12 are INFO.
 enum {
     OBSERVE_TRACE = 1,
     OBSERVE_DEBUG = 5,
@@ -770,7 +770,7 @@ OBSERVE_FN_ observe_span observe_entered_(observe_span handle) {
     (observe_wants_spans()                                                                         \
          ? observe_link(span, OBSERVE_FIRST_(__VA_ARGS__), OBSERVE_REST_(__VA_ARGS__))             \
          : (void)0)
-// OBSERVE_LOG(severity, body, attribute...)
+// OBSERVE_LOG(severity, body, attribute...) evaluates the severity twice.
 #define OBSERVE_LOG(severity, ...)                                                                 \
     (observe_wants_logs(severity)                                                                  \
          ? observe_log(severity, OBSERVE_FIRST_(__VA_ARGS__), OBSERVE_REST_(__VA_ARGS__))          \

@@ -5,8 +5,8 @@
 //!
 //! # The life of what is said
 //!
-//! 1. The guest says something, such as [`span("add up")`](span()). The first time, the host is asked
-//!    what it wants to be told; what it does not want goes no further.
+//! 1. The guest says something, such as [`span("add up")`](span()). The first time, the host is
+//!    asked what it wants to be told; what it does not want goes no further.
 //! 2. The host is called, by an import of `observe:guest@2`, and reads names and attributes where
 //!    they lie in the guest's memory: they have the form that it reads, and nothing is encoded,
 //!    copied or allocated. It takes the time from its own clock.
@@ -80,8 +80,13 @@
 //!
 //! | feature | |
 //! |---|---|
-//! | `std` | `String`, `Vec` and their like as values; the module `native` |
 //! | `off` | nothing at all is left of annotations: no imports, no code, and values of no size |
+//! | `std` | `String`, `Vec` and their like as values; the modules `native` and `panic` |
+//! | `log` | the module `log`: a logger for the crate of that name; no `std`, no allocator |
+//! | `kv` | `log`, and the key-values of its records |
+//! | `tracing` | `std`, and the module `tracing`: a layer for the crate of that name |
+//!
+//! None is on by default.
 //!
 //! # What says something already
 //!
@@ -99,6 +104,8 @@
 //!
 //! Values that are recorded by `Debug` or `Display` and messages with arguments bring the code of
 //! `core::fmt` along, and need the stack: [`MAX_FIELD`] bytes a value, [`MAX_MESSAGE`] a message.
+//! Those are the guest's own limits. By default the host keeps 200 characters of a value, and 1,000
+//! of all values of a span.
 #![no_std]
 
 #[cfg(feature = "std")]
@@ -145,8 +152,8 @@ pub use logs::{CUT_BYTES, MAX_MESSAGE, Severity, log};
 pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
 /// Begins a span with each call of a function, and ends it when the call returns.
 ///
-/// The span has the arguments as attributes, and is named after the function and its module. Much is
-/// as `tracing` has it:
+/// The span has the arguments as attributes, and is named after the function and its module. Much
+/// is as `tracing` has it:
 ///
 /// | argument | effect |
 /// |---|---|
@@ -186,10 +193,11 @@ pub use metrics::{Counter, Gauge, Histogram, Metric, Number, UpDownCounter};
 ///
 /// # What is recorded
 ///
-/// An argument is recorded as what it is if its type implements [`ToValue`]; otherwise by `Debug`, of
-/// which [`MAX_FIELD`] bytes are kept, on the stack; otherwise not at all. An argument of a generic type
-/// is recorded if a bound says that it can be. Arguments whose names begin with `_` are left out,
-/// and so is `self`: what is worth to be told of it is named, as in `fields(self.id)`.
+/// An argument is recorded as what it is if its type implements [`ToValue`]; otherwise by `Debug`,
+/// of which [`MAX_FIELD`] bytes are kept, on the stack; otherwise not at all. An argument of a
+/// generic type is recorded if a bound says that it can be. Arguments whose names begin with `_`
+/// are left out, and so is `self`: what is worth to be told of it is named, as in
+/// `fields(self.id)`.
 ///
 /// Nothing is looked at while the host does not listen.
 ///
@@ -217,7 +225,8 @@ pub const MAX_FIELD: usize = 256;
 
 /// Whether the host listens to spans and what is said of them.
 ///
-/// The answer stays the same as long as the instance lives. All macros and methods ask by themselves.
+/// The answer stays the same as long as the instance lives. All macros and methods ask by
+/// themselves.
 ///
 /// ```
 /// if observe::spans_wanted() {
