@@ -106,7 +106,7 @@ impl State {
         let height = children.0.iter().map(|child| child.height + 1).max().unwrap_or(0);
         let detail = span.detail.as_deref();
         let said = detail.map_or(&[][..], |detail| &detail.attributes);
-        let said = said.iter().filter(|said| attributes::is_guest_s(said));
+        let said = said.iter().filter(|said| attributes::is_from_guest(said));
         let message = detail.map_or("", |detail| &detail.status_message);
         let mut node = Node {
             number: self.received,
