@@ -112,8 +112,8 @@ fn inspect_tells_what_a_module_says_of_itself_and_in_which_version() {
         (
             r#""observe:guest@3" "log" (func)"#,
             "annotations",
-            "by 1 function of observe:guest@3, and this version knows observe:guest@1, \
-             observe:guest@2",
+            "by 1 function of observe:guest@3 (not known; this version knows observe:guest@1, \
+             observe:guest@2)",
         ),
         (
             r#""observe:hooks@2" "enter" (func)"#,

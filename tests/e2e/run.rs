@@ -372,6 +372,33 @@ fn spans_of_the_guest_s_own_nest_among_functions() {
 }
 
 #[test]
+fn strict_stops_a_guest_for_what_is_otherwise_counted() {
+    let file = module(
+        r#"(module
+             (import "observe:guest@2" "span-begin"
+               (func $begin (param i32 i32 i32 i32 i32) (result i32)))
+             (import "observe:guest@2" "span-end" (func $end (param i32)))
+             (memory (export "memory") 1)
+             (func (export "_start")
+               (call $end (call $begin (i32.const 0)
+                 (i32.const 65530) (i32.const 7) (i32.const 0) (i32.const 0)))))"#,
+    );
+    let lost = "observe: not recorded as said: 1 texts out of reach\n";
+    let result = output(observe().args(["run", path(&file), "--quiet"]), b"");
+    assert!(result.status.success(), "{}", stderr(&result));
+    assert_eq!(stderr(&result), lost);
+
+    let result = output(observe().args(["run", path(&file), "--quiet", "--strict"]), b"");
+    let shown = stderr(&result);
+    assert_eq!(result.status.code(), Some(134), "{shown}");
+    let named: Vec<_> = shown.lines().filter(|line| line.contains("span-begin")).collect();
+    let [named] = named[..] else { panic!("one line names the import: {shown}") };
+    for part in ["observe: ", "`observe:guest@2`", "texts out of reach", "strict"] {
+        assert!(named.contains(part), "no {part}: {shown}");
+    }
+}
+
+#[test]
 fn selection_decides_what_is_seen() {
     let run = |options: &[&str]| {
         let mut command = observe();

@@ -48,7 +48,7 @@ fn explain(omission: Omission, selection: &Selection) -> String {
             )
         }
         Omission::NoLoop => "with no loop, host call or export".to_owned(),
-        Omission::Builtin => "for observing, or the engine's own".to_owned(),
+        Omission::Builtin => "of observing itself (the SDK, tracing, log) or the engine".to_owned(),
         Omission::Growth => {
             let percent = selection.growth_limit().unwrap_or_default();
             format!("of the smallest, to keep the growth under {percent} % (--max-growth)")

@@ -383,7 +383,7 @@ impl Annotations {
         }
         text += &match signature::of(&self.module) {
             Some(_) => format!(", of which this version does not know {}", self.unknown.join(", ")),
-            None => format!(", and this version knows {}", guest::MODULES.join(", ")),
+            None => format!(" (not known; this version knows {})", guest::MODULES.join(", ")),
         };
         text
     }

@@ -96,6 +96,12 @@ pub(crate) struct Opts {
     #[arg(long, value_name = "DIR", help_heading = "Trace")]
     queue_dir: Option<PathBuf>,
 
+    /// Stop the guest, as by a trap, where it says of itself what cannot be recorded as it is: bad
+    /// UTF-8, a length past its memory, a span that is none, more than is kept. Without it, all that
+    /// is counted
+    #[arg(long, help_heading = "Trace")]
+    strict: bool,
+
     /// Show so many functions in the table, and twice as many lines in the tree
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Trace")]
     top: usize,
@@ -208,6 +214,7 @@ impl Opts {
             .min_duration(self.min_duration)
             .sampler(Sampler::AlwaysOn)
             .sink(collector.handle())
+            .strict(self.strict)
             .exit_status(guest::exit_status)
             .build();
         if let Some((sent, interval)) = &backend {

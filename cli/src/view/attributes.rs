@@ -20,7 +20,7 @@ const ELEMENTS: usize = 8;
 const OF_THE_HOST: [&str; 3] = ["wasm.", "code.", "process."];
 
 /// Whether an attribute is one that the guest may have given.
-pub(crate) fn is_guest_s(attribute: &Attribute) -> bool {
+pub(crate) fn is_from_guest(attribute: &Attribute) -> bool {
     !OF_THE_HOST.iter().any(|prefix| attribute.key.starts_with(prefix))
 }
 

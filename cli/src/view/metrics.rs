@@ -55,17 +55,19 @@ fn points_of(metric: &Metric) -> Vec<Line> {
     let line = |value: String, attributes: &[Attribute]| Line {
         name: name.clone(),
         value,
-        attributes: attributes::render(attributes.iter().filter(|own| attributes::is_guest_s(own))),
+        attributes: attributes::render(
+            attributes.iter().filter(|own| attributes::is_from_guest(own)),
+        ),
     };
-    let distribution = |count: u64, sum: Option<f64>, ends: (Option<f64>, Option<f64>)| {
+    let distribution = |count, sum, ends, attributes: &[Attribute]| {
         let mut value = plural(count, "value");
         if let Some(sum) = sum {
-            value += &format!(", {sum}{unit} in all");
+            value += &format!(", {}{unit} in all", double(sum));
         }
         if let (Some(min), Some(max)) = ends {
-            value += &format!(", {min} to {max}");
+            value += &format!(", {} to {}", double(min), double(max));
         }
-        value
+        line(value, attributes)
     };
     match &metric.data {
         MetricData::Sum { points, .. } | MetricData::Gauge(points) => points
@@ -73,26 +75,29 @@ fn points_of(metric: &Metric) -> Vec<Line> {
             .map(|point| {
                 let value = match point.value {
                     Number::Int(value) => value.to_string(),
-                    Number::Double(value) => value.to_string(),
+                    Number::Double(value) => double(value),
                 };
                 line(value + &unit, &point.attributes)
             })
             .collect(),
         MetricData::Histogram { points, .. } => points
             .iter()
-            .map(|point| {
-                let value = distribution(point.count, point.sum, (point.min, point.max));
-                line(value, &point.attributes)
-            })
+            .map(|own| distribution(own.count, own.sum, (own.min, own.max), &own.attributes))
             .collect(),
         MetricData::ExponentialHistogram { points, .. } => points
             .iter()
-            .map(|point| {
-                let value = distribution(point.count, point.sum, (point.min, point.max));
-                line(value, &point.attributes)
-            })
+            .map(|own| distribution(own.count, own.sum, (own.min, own.max), &own.attributes))
             .collect(),
     }
+}
+
+/// A number in few digits, however large or small it is.
+fn double(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude.is_finite() && magnitude != 0.0 && !(1e-6..1e15).contains(&magnitude) {
+        return format!("{value:e}");
+    }
+    value.to_string()
 }
 
 fn short(text: &str) -> String {
@@ -112,6 +117,37 @@ mod tests {
     fn number(value: Number) -> Point {
         let attributes = vec![Attribute::new("express", true), Attribute::new("wasm.tenant", "t")];
         Point::new(attributes, 0, value)
+    }
+
+    #[test]
+    fn what_is_very_large_or_small_has_an_exponent() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-2.5, "-2.5"),
+            (1e-6, "0.000001"),
+            (1.5e-7, "1.5e-7"),
+            (999_999_999_999_999.0, "999999999999999"),
+            (-1e15, "-1e15"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (f64::INFINITY, "inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(double(value), text);
+        }
+        let extremes = HistogramPoint {
+            count: 2,
+            sum: Some(1e300),
+            min: Some(-1e-9),
+            max: Some(1e300),
+            ..HistogramPoint::default()
+        };
+        let data = MetricData::Histogram {
+            temporality: Default::default(),
+            start_unix_nanos: 0,
+            points: vec![extremes],
+        };
+        let shown = render(&[metric("far", "m", data)], 9, None);
+        assert_eq!(shown, "\nmetrics:\n  far  2 values, 1e300 m in all, -1e-9 to 1e300\n");
     }
 
     #[test]

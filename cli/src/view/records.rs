@@ -255,7 +255,7 @@ mod tests {
         let expected = "\nlogs and events:\n  \
             1.00 µs  INFO   first  n=2000  in inner\n  \
             2.00 µs  EVENT  validated  rules=3  in inner\n  \
-            3.00 µs  WARN   a\\u{a}b  n=4000  in inner\n";
+            3.00 µs  WARN   a\\nb  n=4000  in inner\n";
         assert_eq!(shown(9, logs, vec![event]), expected);
         assert_eq!(shown(9, Vec::new(), Vec::new()), "");
     }

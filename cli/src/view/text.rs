@@ -12,9 +12,10 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     }
     let mut cleaned = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        match steers(character) {
-            true => cleaned.extend(character.escape_unicode()),
-            false => cleaned.push(character),
+        match character {
+            '\n' | '\t' | '\r' => cleaned.extend(character.escape_default()),
+            _ if steers(character) => cleaned.extend(character.escape_unicode()),
+            _ => cleaned.push(character),
         }
     }
     Cow::Owned(cleaned)
@@ -41,6 +42,7 @@ mod tests {
     #[test]
     fn names_cannot_steer_a_terminal() {
         assert_eq!(clean("core::fmt::größe<T>"), "core::fmt::größe<T>");
-        assert_eq!(clean("\x1b[2J\nfake\u{202e}"), "\\u{1b}[2J\\u{a}fake\\u{202e}");
+        assert_eq!(clean("\x1b[2J\nfake\u{202e}"), "\\u{1b}[2J\\nfake\\u{202e}");
+        assert_eq!(clean("\ta\r\nb\u{0}"), "\\ta\\r\\nb\\u{0}");
     }
 }

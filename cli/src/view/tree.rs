@@ -5,7 +5,9 @@
 //! one node for each path of names, so that its size depends on the shape of the
 //! program and not on how long it runs.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +26,9 @@ const LEVELS: usize = 100;
 
 /// Attributes of a node that are kept.
 const ATTRIBUTES: usize = 12;
+
+/// One in so many lines is kept for what is not of the guest's own.
+const OTHERS: usize = 4;
 
 /// The most of a failure's message that is kept, in characters.
 const MESSAGE: usize = 80;
@@ -106,7 +111,7 @@ impl State {
         let height = children.0.iter().map(|child| child.height + 1).max().unwrap_or(0);
         let detail = span.detail.as_deref();
         let said = detail.map_or(&[][..], |detail| &detail.attributes);
-        let said = said.iter().filter(|said| attributes::is_guest_s(said));
+        let said = said.iter().filter(|said| attributes::is_from_guest(said));
         let message = detail.map_or("", |detail| &detail.status_message);
         let mut node = Node {
             number: self.received,
@@ -169,6 +174,11 @@ impl Node {
         }
     }
 
+    /// Whether the guest named it, and not a function's name; the host names a few, too.
+    fn is_own(&self) -> bool {
+        matches!(self.key, Key::Name(_))
+    }
+
     /// The spans of a node and all below it.
     fn count(&self) -> u64 {
         self.spans + self.cut + self.children.0.iter().map(Node::count).sum::<u64>()
@@ -198,17 +208,58 @@ impl CallTree {
     }
 }
 
-/// The nodes to be shown, by number: starting at the root, always the one with the
-/// most time of those whose parent is shown.
+/// A node that may have a line.
+struct Place<'a> {
+    node: &'a Node,
+    /// Where the place is that it stands under.
+    above: Option<usize>,
+    /// How many of those that it stands under are spans of the guest's own.
+    own_above: usize,
+}
+
+/// The nodes to be shown, by number. Spans of the guest's own come first, with all that they stand
+/// under: they are what it wants to be seen, and a language's runtime may take more time. They leave
+/// a part of the lines to the rest: always the one with the most time of those whose parent is shown.
 fn choose(root: &Node, lines: usize) -> HashSet<u64> {
-    let mut shown = HashSet::new();
-    let mut candidates = vec![root];
+    let mut places = vec![Place { node: root, above: None, own_above: 0 }];
+    let mut at = 0;
+    while let Some(&Place { node, own_above, .. }) = places.get(at) {
+        let own_above = own_above + usize::from(node.is_own());
+        let children = Chain::of(node).last.children.0.iter();
+        places.extend(children.map(|node| Place { node, above: Some(at), own_above }));
+        at += 1;
+    }
+    let mut shown = choose_own(&places, lines - lines / OTHERS);
+    let is_shown = |at: usize| shown.contains(&places[at].node.number);
+    let mut candidates: Vec<_> = (0..places.len())
+        .filter(|&at| !is_shown(at) && places[at].above.is_none_or(is_shown))
+        .map(|at| places[at].node)
+        .collect();
     while shown.len() < lines
         && let Some(most) = (0..candidates.len()).max_by_key(|&at| candidates[at].nanos)
     {
         let node = candidates.swap_remove(most);
         shown.insert(node.number);
         candidates.extend(&Chain::of(node).last.children.0);
+    }
+    shown
+}
+
+/// The spans of the guest's own to be shown, and what they stand under: the outermost first, and of
+/// those the longest. One that would take more lines than are left is left out.
+fn choose_own(places: &[Place<'_>], lines: usize) -> HashSet<u64> {
+    let mut own: Vec<_> = places.iter().filter(|place| place.node.is_own()).collect();
+    own.sort_by_key(|place| (place.own_above, Reverse(place.node.nanos)));
+    let mut shown = HashSet::new();
+    for place in own {
+        let up = iter::successors(Some(place), |place| place.above.map(|at| &places[at]));
+        let numbers = up.map(|place| place.node.number);
+        let left = lines - shown.len();
+        let path: Vec<_> =
+            numbers.take_while(|number| !shown.contains(number)).take(left + 1).collect();
+        if path.len() <= left {
+            shown.extend(path);
+        }
     }
     shown
 }
@@ -289,5 +340,67 @@ impl Lines<'_> {
 
     fn line(&mut self, line: &str, attributes: &str) {
         self.text += &attributes::line(line, attributes, self.width);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(number: u64, key: Key, nanos: u64, children: Vec<Node>) -> Node {
+        let height = children.iter().map(|child| child.height + 1).max().unwrap_or(0);
+        Node {
+            number,
+            key,
+            spans: 1,
+            errors: 0,
+            message: String::new(),
+            attributes: Vec::new(),
+            nanos,
+            first_start: 0,
+            children: Children(children),
+            height,
+            cut: 0,
+        }
+    }
+
+    fn function(number: u64, nanos: u64, children: Vec<Node>) -> Node {
+        let symbol = SymbolId(u32::try_from(number).expect("small"));
+        node(number, Key::Symbol(symbol), nanos, children)
+    }
+
+    fn own(number: u64, nanos: u64, children: Vec<Node>) -> Node {
+        node(number, Key::Name(number.to_string()), nanos, children)
+    }
+
+    fn sorted(shown: HashSet<u64>) -> Vec<u64> {
+        let mut shown: Vec<_> = shown.into_iter().collect();
+        shown.sort_unstable();
+        shown
+    }
+
+    #[test]
+    fn spans_of_the_guest_s_own_come_before_what_takes_longer() {
+        let runtime = (100..200).rev().fold(Vec::new(), |below, n| vec![function(n, 900, below)]);
+        let payment = function(4, 5, vec![own(5, 3, vec![])]);
+        let request = own(3, 6, vec![payment, function(6, 1, vec![])]);
+        let main = function(1, 50, vec![function(2, 20, vec![request]), function(7, 30, vec![])]);
+        let root = own(0, 1000, vec![function(10, 900, runtime), main]);
+        assert_eq!(sorted(choose(&root, 8)), [0, 1, 2, 3, 4, 5, 10, 100]);
+        // With room for the outer one only.
+        assert_eq!(sorted(choose(&root, 6)), [0, 1, 2, 3, 10, 100]);
+        for lines in 0..200 {
+            assert_eq!(choose(&root, lines).len(), lines.min(109), "{lines}");
+        }
+    }
+
+    #[test]
+    fn however_many_they_are_the_rest_has_its_lines() {
+        let many = (100..200).map(|n| own(n, n, vec![])).collect();
+        let slow = function(2, 500, vec![function(3, 400, vec![])]);
+        let root = own(0, 1000, vec![own(1, 300, many), slow]);
+        // 9 of the guest's own, and then by time.
+        let expected = [0, 1, 2, 3, 192, 193, 194, 195, 196, 197, 198, 199];
+        assert_eq!(sorted(choose(&root, 12)), expected);
     }
 }

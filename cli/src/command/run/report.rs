@@ -103,7 +103,7 @@ impl Shown<'_> {
         if let Some(told) = self.told
             && told.lost.total() > 0
         {
-            *text += &format!("observe: not recorded: {}\n", told.lost);
+            *text += &format!("observe: not recorded as said: {}\n", told.lost);
         }
         let left_out = self.delivery.stage.spans.sampled_out;
         for exporter in &self.delivery.exporters {
