@@ -36,11 +36,11 @@ fn a_strict_host_traps_for_what_it_would_count() {
             "log",
             "words about unknown spans",
         ),
-        (format!("(call $status {CURRENT} (i32.const 9) {to})"), "span-status", "kinds or types"),
+        (format!("(call $status {CURRENT} (i32.const 9) {to})"), "span-status", "unknown kinds or types"),
         (
             format!("(drop (call $open {CURRENT} (i32.const 9) {to} {NONE}))"),
             "span-open",
-            "kinds or types",
+            "unknown kinds or types",
         ),
         ("(call $end (i32.const -3))".to_owned(), "span-end", "exits of no open call"),
         ("(call $enter (i32.const 3))".to_owned(), "span-enter", "words about unknown spans"),
@@ -81,7 +81,7 @@ fn the_root_tells_what_was_lost_and_why() {
     let (_, arrived) = script.run();
     let root = arrived.span("root");
     assert_eq!(root.attribute("wasm.events.lost"), Some(&2.into()));
-    let reasons = ["1 words about no open span", "1 links to nothing"].map(str::to_owned);
+    let reasons = ["1 words about unknown spans", "1 malformed links"].map(str::to_owned);
     let reasons: Value = reasons.to_vec().into();
     assert_eq!(root.attribute("wasm.events.lost_reasons"), Some(&reasons));
     let (_, arrived) = within_span(|_| String::new()).run();
