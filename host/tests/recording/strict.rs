@@ -36,7 +36,11 @@ fn a_strict_host_traps_for_what_it_would_count() {
             "log",
             "words about unknown spans",
         ),
-        (format!("(call $status {CURRENT} (i32.const 9) {to})"), "span-status", "unknown kinds or types"),
+        (
+            format!("(call $status {CURRENT} (i32.const 9) {to})"),
+            "span-status",
+            "unknown kinds or types",
+        ),
         (
             format!("(drop (call $open {CURRENT} (i32.const 9) {to} {NONE}))"),
             "span-open",
