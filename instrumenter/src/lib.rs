@@ -30,7 +30,7 @@
 //! [`remove`] takes the hooks out again.
 //!
 //! The files stand in the order in which the data flows: `parse`, `scan`, `names`, `owner`,
-//! `source`, `calls` and `wrappers` analyse, `select`, `growth`, `allocations` and `plan` decide, which
+//! `source`, `calls`, `wrappers` and `telling` analyse, `select`, `growth`, `allocations` and `plan` decide, which
 //! `coverage` sums up, and `body`, `imports`, `layout`, `added`, `change`, `custom`, `dwarf`,
 //! `source_map`, `companion`, `build_id` and `rewrite` write, which `remove` undoes.
 
