@@ -36,8 +36,8 @@ pub struct Signature {
     pub results: &'static [Type],
 }
 
-/// The functions of an import module of [hooks](crate::hooks) or [annotations](crate::guest) of a
-/// version that there is; `None` of any other.
+/// The functions of an import module of [`hooks`] or [`guest`], of a version that there is; `None` of
+/// any other.
 pub fn of(module: &str) -> Option<&'static [Signature]> {
     match module {
         hooks::MODULE => Some(&HOOKS_1),
