@@ -23,7 +23,8 @@ pub struct Lost {
     pub cut_texts: u64,
     /// Spans and metrics of the guest's own past the quota of names, recorded under one name.
     pub excess_names: u64,
-    /// Spans of the guest's own past the quota of open ones.
+    /// Spans of the guest's own past the quota of open ones, and entries of detached ones past
+    /// theirs.
     pub excess_open_spans: u64,
     /// Attributes of the guest's own past the quotas of one span or metric, or by which it would
     /// have changed what the host said.

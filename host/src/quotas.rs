@@ -32,6 +32,7 @@ pub struct Quotas {
     /// The bytes that a guest may log in a trace, attributes included: 1 MiB.
     pub log_bytes: u64,
     /// Spans, attributes, events, links, logs and metrics of the guest's own, each second: 10,000.
+    /// Attributes past what one thing may have do not count.
     /// A measurement counts if it is in a batch, or the first of its instrument and attributes in a
     /// trace: the others make the host keep nothing.
     pub events_per_second: u32,

@@ -288,21 +288,28 @@ fn open_ones_have_a_quota_and_make_room() {
 }
 
 #[test]
-fn entries_without_end_are_as_many_as_the_stack_is_deep() {
+fn entries_without_end_are_bounded() {
     let (script, d, _) = wrapped();
     let body = format!(
         "(local.set $s {})
          (loop $l
            (call $enter (local.get $s))
            (br_if $l (i32.lt_u
-             (local.tee $t (i32.add (local.get $t) (i32.const 1))) (i32.const 100))))",
+             (local.tee $t (i32.add (local.get $t) (i32.const 1))) (i32.const 300))))",
         open(CURRENT, &d)
     );
+    let script = script.function(r#"$go (export "go")"#, &body);
+    let (_, report, _) = script.with(observer());
+    assert_lost(&report, report.lost.excess_open_spans, 300 - 256);
     let mut quotas = Quotas::default();
+    quotas.open_spans = 5;
+    let (_, report, _) = script.with(observer().quotas(quotas));
+    assert_lost(&report, report.lost.excess_open_spans, 300 - 5);
+    // The root and the call stand below.
+    quotas = Quotas::default();
     quotas.depth = 10;
-    let (_, report, _) =
-        script.function(r#"$go (export "go")"#, &body).with(observer().quotas(quotas));
-    assert_lost(&report, report.lost.too_deep, 92);
+    let (_, report, _) = script.with(observer().quotas(quotas));
+    assert_eq!(report.lost.too_deep, 300 - 8);
 }
 
 #[test]
